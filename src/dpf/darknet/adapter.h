@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A Darknet network with pruning attached, for callers that never see darknet.h.
+ *
+ * Darknet's own parser builds the network and Darknet's own training loop runs
+ * it; this adapter opens it, swaps the function pointers of the layers we do
+ * better (hooks.c), feeds it images through Darknet's own loaders, and saves it.
+ *
+ * One network at a time a process may train: libdarknet keeps global state
+ * (random numbers), which this adapter replaces by streams keyed by seed,
+ * iteration and image, so that a run repeats bit for bit.
+ */
+#ifndef DPF_DARKNET_ADAPTER_H
+#define DPF_DARKNET_ADAPTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../core/error.h"
+#include "../core/pruner.h"
+#include "../model/cfg.h"
+
+typedef struct dn_net dn_net;
+typedef struct dn_data dn_data;
+
+typedef struct dn_open_args {
+    const char *cfg_path;     /* required */
+    const char *weights_path; /* NULL: random weights, as Darknet draws them */
+    const char *dpf_path;     /* a file with the [dpf] section, or NULL: the one inside the cfg, if any */
+    int clear;                /* 1: start at iteration 0 whatever the weights' header says */
+    int train;                /* 1: attach the pruner; 0: run the weights as they are */
+    int batch;                /* > 0: overrides the cfg's batch (and sets subdivisions to 1); 0: the cfg's */
+    int threads;              /* > 0, or 0: all cores */
+    uint64_t seed;
+    int unhooked;             /* 1: leave every layer to libdarknet (for comparisons; no pruning) */
+    int quiet;                /* 1: hide the layer table that Darknet's parser writes to stderr */
+} dn_open_args;
+
+typedef struct dn_info {
+    int width, height, channels;
+    int inputs, outputs;      /* floats a picture in and out */
+    int batch, subdivisions;  /* one iteration takes batch * subdivisions pictures, batch at a time */
+    size_t max_batches;
+    double learning_rate, momentum, decay;
+    int layers;
+    int random;               /* 1: the cfg asks for multi-scale training */
+    int pruning;              /* 1: a [dpf] section is attached */
+    int threads;
+} dn_info;
+
+/* Opens cfg and weights, checked before Darknet sees them. On failure *out is NULL. */
+dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err);
+void dn_close(dn_net *net);
+
+void dn_get_info(const dn_net *net, dn_info *out);
+size_t dn_iteration(const dn_net *net); /* t: weight updates so far */
+size_t dn_seen(const dn_net *net);      /* pictures so far */
+double dn_rate(const dn_net *net);      /* learning rate of the coming iteration */
+const dpf_pruner *dn_pruner(const dn_net *net); /* NULL without [dpf] */
+
+/* Tensor i of the pruner is which layer of the network? (layer number as Darknet counts) */
+int dn_tensor_layer(const dn_net *net, size_t tensor);
+
+/* Loads n pictures and their labels with Darknet's loader and augmentation, on
+ * all cores. Picture i draws its random numbers from (seed, iteration, i), so the
+ * result does not depend on the number of threads. Every path must be a readable
+ * picture (the caller checks). Classifier: `labels` holds `classes` names that are
+ * looked for in the path. */
+typedef struct dn_load_args {
+    const char *const *paths;
+    size_t count;
+    const char *const *labels;
+    int classes;
+    size_t iteration;
+    int augment; /* 1: as in training; 0: as `classifier valid` (centre crop) */
+} dn_load_args;
+dpf_status dn_load(dn_net *net, const dn_load_args *args, dn_data **out, dpf_error *err);
+void dn_data_free(dn_data *data);
+
+/* One iteration of Darknet's train_network on batch * subdivisions pictures; *loss
+ * is what Darknet prints. Fails with DPF_ERR_NUMERIC (naming the layer) when
+ * weights or loss are no longer finite. */
+dpf_status dn_train(dn_net *net, dn_data *data, float *loss, dpf_error *err);
+
+/* Forward pass over all pictures of data; output: count * outputs floats. */
+dpf_status dn_predict(dn_net *net, const dn_data *data, float *output, dpf_error *err);
+
+/* One picture file the way `classifier predict` prepares it (letterbox). output: outputs floats. */
+dpf_status dn_predict_file(dn_net *net, const char *path, float *output, dpf_error *err);
+
+/* Writes a .weights file: the dense weights (pruned=0) or m*w (pruned=1). Through
+ * a temporary file in the same folder, fsync and rename: `path` is whole or untouched. */
+dpf_status dn_save(dn_net *net, const char *path, int pruned, dpf_error *err);
+
+/* Says where time went since the last call, per layer kind, as text lines for `bench`. */
+void dn_profile(dn_net *net, char *text, size_t size);
+
+#endif
