@@ -27,6 +27,9 @@ build/src/dpf/darknet/%.o: src/dpf/darknet/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -isystem $(dir $(DN_INCLUDE)) -MMD -c -o $@ $<
 
+build/%_avx2.o: CFLAGS += -mavx2 -mfma
+build/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+
 build/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -MMD -c -o $@ $<

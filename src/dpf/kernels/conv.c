@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See conv.h: checks the shape and picks a back end.
+ */
+#include "conv.h"
+
+#include <stdlib.h>
+
+#include "conv_impl.h"
+
+struct dpf_conv {
+    dpf_conv_shape shape;
+    const conv_backend *backend;
+    void *state;
+};
+
+int dpf_conv_out_h(const dpf_conv_shape *s) {
+    return (s->h + 2 * s->pad - s->size) / s->stride + 1;
+}
+
+int dpf_conv_out_w(const dpf_conv_shape *s) {
+    return (s->w + 2 * s->pad - s->size) / s->stride + 1;
+}
+
+static dpf_status check_shape(const dpf_conv_shape *s, int threads, dpf_error *err) {
+    if (s->batch < 1 || s->c < 1 || s->h < 1 || s->w < 1 || s->n < 1 || s->size < 1 || s->stride < 1 || s->pad < 0 ||
+        s->groups < 1 || threads < 1)
+        return dpf_fail(err, DPF_ERR_RANGE, "convolution: every size must be at least 1 and pad at least 0");
+    if (s->c % s->groups != 0 || s->n % s->groups != 0)
+        return dpf_fail(err, DPF_ERR_RANGE, "convolution: groups=%d must divide the %d channels and the %d filters",
+                        s->groups, s->c, s->n);
+    if (s->h + 2 * s->pad < s->size || s->w + 2 * s->pad < s->size)
+        return dpf_fail(err, DPF_ERR_RANGE, "convolution: a %dx%d filter does not fit a %dx%d picture with pad=%d",
+                        s->size, s->size, s->w, s->h, s->pad);
+    return DPF_OK;
+}
+
+dpf_status dpf_conv_new(dpf_conv **out, const dpf_conv_shape *shape, int threads, dpf_conv_backend backend,
+                        dpf_error *err) {
+    *out = NULL;
+    dpf_status status = check_shape(shape, threads, err);
+    if (status != DPF_OK)
+        return status;
+    dpf_conv *conv = calloc(1, sizeof *conv);
+    if (!conv)
+        return dpf_fail_memory(err, sizeof *conv, "a convolution");
+    conv->shape = *shape;
+    status = DPF_ERR_UNSUPPORTED;
+#ifndef DPF_NO_DNNL
+    if (backend != DPF_CONV_BLAS) {
+        conv->backend = &dpf_conv_dnnl;
+        status = conv->backend->create(&conv->state, shape, threads, err);
+    }
+#else
+    if (backend == DPF_CONV_DNNL)
+        dpf_fail(err, DPF_ERR_UNSUPPORTED, "this build has no oneDNN");
+#endif
+    if (status != DPF_OK && backend != DPF_CONV_DNNL) {
+        conv->backend = &dpf_conv_blas;
+        status = conv->backend->create(&conv->state, shape, threads, err);
+    }
+    if (status != DPF_OK) {
+        free(conv);
+        return status;
+    }
+    *out = conv;
+    return DPF_OK;
+}
+
+void dpf_conv_free(dpf_conv *conv) {
+    if (!conv)
+        return;
+    conv->backend->destroy(conv->state);
+    free(conv);
+}
+
+const dpf_conv_shape *dpf_conv_get_shape(const dpf_conv *conv) {
+    return &conv->shape;
+}
+
+const char *dpf_conv_backend_name(const dpf_conv *conv) {
+    return conv->backend->name;
+}
+
+void dpf_conv_forward(dpf_conv *conv, const float *x, const float *w, float *y) {
+    conv->backend->forward(conv->state, x, w, y);
+}
+
+void dpf_conv_backward(dpf_conv *conv, const float *x, const float *w, const float *dy, float *dw, float *dx) {
+    conv->backend->backward(conv->state, x, w, dy, dw, dx);
+}
+
+float *dpf_aligned_floats(size_t count) {
+    size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
+    return aligned_alloc(64, bytes ? bytes : 64);
+}
+
+void dpf_sum_parts(float *dst, const float *src, size_t count, size_t stride, int parts, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < count; ++i) {
+        float sum = dst[i];
+        for (int t = 0; t < parts; ++t)
+            sum += src[(size_t)t * stride + i];
+        dst[i] = sum;
+    }
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Dense 2-D convolution for training: forward, backward-data, backward-weights on
+ * plain arrays in Darknet's order,
+ *     x  batch x c x h x w         dx the same
+ *     w  n x c/groups x size x size  (dw the same)
+ *     y  batch x n x out_h x out_w   (dy the same)
+ *     y[b][o][i][j] = sum over k, u, v of w[o][k][u][v] * x[b][k][i*stride+u-pad][j*stride+v-pad]
+ * (cross-correlation; pictures are zero outside). No bias, no activation: those are
+ * passes of their own in batchnorm.h.
+ *
+ * Two back ends with one contract: oneDNN (conv_dnnl.c), which keeps blocks of
+ * pictures in its own layout inside the second-level cache, and im2col with
+ * OpenBLAS (conv_blas.c). dpf_conv_new takes the first that can do the shape.
+ *
+ * Results depend on the number of threads (the order in which dw is summed) but on
+ * nothing else: same inputs, same threads, same bits.
+ */
+#ifndef DPF_KERNELS_CONV_H
+#define DPF_KERNELS_CONV_H
+
+#include <stddef.h>
+
+#include "../core/error.h"
+
+typedef struct dpf_conv_shape {
+    int batch;
+    int c, h, w; /* input */
+    int n;       /* filters */
+    int size, stride, pad, groups;
+} dpf_conv_shape;
+
+typedef struct dpf_conv dpf_conv;
+
+typedef enum dpf_conv_backend { DPF_CONV_AUTO = 0, DPF_CONV_DNNL = 1, DPF_CONV_BLAS = 2 } dpf_conv_backend;
+
+int dpf_conv_out_h(const dpf_conv_shape *s);
+int dpf_conv_out_w(const dpf_conv_shape *s);
+
+/* threads >= 1. Fails with DPF_ERR_RANGE on a shape without output pixels or with
+ * groups that do not divide c and n, DPF_ERR_UNSUPPORTED when the asked back end
+ * cannot do it, DPF_ERR_MEMORY. On failure *out is NULL. */
+dpf_status dpf_conv_new(dpf_conv **out, const dpf_conv_shape *shape, int threads, dpf_conv_backend backend,
+                        dpf_error *err);
+void dpf_conv_free(dpf_conv *conv);
+
+const dpf_conv_shape *dpf_conv_get_shape(const dpf_conv *conv);
+const char *dpf_conv_backend_name(const dpf_conv *conv); /* "oneDNN" or "OpenBLAS" */
+
+/* y = conv(x, w). y is overwritten. */
+void dpf_conv_forward(dpf_conv *conv, const float *x, const float *w, float *y);
+
+/* dw += gradient of the weights; dx += gradient of the input, not computed when dx
+ * is NULL. Both accumulate, as Darknet's layers do. */
+void dpf_conv_backward(dpf_conv *conv, const float *x, const float *w, const float *dy, float *dw, float *dx);
+
+#endif
