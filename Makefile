@@ -1,41 +1,162 @@
-# darknet-dpf. `make demo` and `make test` do everything, also on a fresh machine.
-DARKNET ?= /usr/lib/darknet
-CC      ?= cc
-CFLAGS  ?= -O3 -g
+# SPDX-License-Identifier: MIT
+#
+# darknet-dpf. `make demo` and `make test` do everything, also as the first command
+# on a fresh machine: they install what is missing, then call make again.
+#
+# What must stay true: objects of different flags never mix (build/NAME per kind of
+# build, and $(BUILD)/flags makes everything new when a flag changes), and only
+# src/dpf/darknet is compiled with Darknet's header in reach.
+
+VERSION  := 0.1.0
+SOVERSION := 0
+
+# What a user may set: make DARKNET=DIR CC=clang CFLAGS=-O1 WERROR=1 DNNL=0 SANITIZE=address V=1
+DARKNET  ?= /usr/lib/darknet
+PREFIX   ?= /usr/local
+CFLAGS   ?= -O3 -g
+SANITIZE ?=
+WERROR   ?= 0
+SEEDS    ?= 1
+T        ?= 60
+DNNL     ?= $(shell echo '\#include <dnnl.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
+
+# Another kind of build has another folder.
+comma  := ,
+BUILD  := build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)$(if $(filter 0,$(DNNL)),-nodnnl)
+
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-CPPFLAGS += -D_GNU_SOURCE -Isrc
-ALLFLAGS = -std=c11 -fopenmp -fPIC $(WARN) $(CPPFLAGS) $(CFLAGS)
-DN_INCLUDE := $(firstword $(wildcard $(DARKNET)/include/darknet.h $(DARKNET)/../include/darknet.h))
-LIBS := -ldnnl -lopenblas -lzstd -lxxhash -lz -lm -lpthread
+FLAGS   := -std=c11 -fopenmp -fPIC $(WARN) $(if $(filter 1,$(WERROR)),-Werror)
+FLAGS   += $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+FLAGS   += -D_GNU_SOURCE -DDPF_VERSION='"$(VERSION)"' $(if $(filter 0,$(DNNL)),-DDPF_NO_DNNL) -Isrc
+SAY      = $(if $(V),,@echo '  $(1)' $(2);)
+COMPILE  = $(call SAY,CC,$<)$(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+LINK     = $(call SAY,LD,$@)$(CC) $(FLAGS) $(CFLAGS) -Wl,--as-needed $(LDFLAGS) -o $@
+LIBS    := $(if $(filter 0,$(DNNL)),,-ldnnl) -lopenblas -lstb -lzstd -lxxhash -lz -lm -lpthread
 
-LIB_SRC := $(wildcard src/dpf/core/*.c src/dpf/kernels/*.c src/dpf/model/*.c src/dpf/runtime/*.c)
-DN_SRC  := $(wildcard src/dpf/darknet/*.c)
-CLI_SRC := $(wildcard src/cli/*.c)
-LIB_OBJ := $(LIB_SRC:%.c=build/%.o)
-DN_OBJ  := $(DN_SRC:%.c=build/%.o)
-CLI_OBJ := $(CLI_SRC:%.c=build/%.o)
+# Darknet: a folder with libdarknet.so and include/darknet.h in it or beside it.
+DN_HEADER := $(firstword $(wildcard $(DARKNET)/include/darknet.h $(DARKNET)/../include/darknet.h))
+DN_LINK   := -L$(DARKNET) -ldarknet -Wl,-rpath,$(abspath $(DARKNET))
 
-all: darknet
+# Sources: a file of src/ is found by its folder. Kernels end in their instruction set.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+OTHER   := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avx512.c) $(if $(filter aarch64,$(MACHINE)),,%_neon.c)
+LIB_SRC := $(filter-out $(OTHER),$(wildcard $(patsubst %,src/dpf/%/*.c,core kernels model runtime)))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+DN_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/dpf/darknet/*.c))
+CLI_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
+CLI_LIB_OBJ := $(filter-out %/main.o,$(CLI_OBJ))
 
-darknet: $(CLI_OBJ) $(DN_OBJ) libdpf.a
-	$(CC) $(ALLFLAGS) -o $@ $^ -L$(DARKNET) -ldarknet -Wl,-rpath,$(DARKNET) $(LIBS)
+LIB  := $(BUILD)/libdpf.a
+SO   := $(BUILD)/libdpf.so.$(VERSION)
+CLI  := $(BUILD)/libcli.a
 
-libdpf.a: $(LIB_OBJ)
-	ar rcs $@ $^
+all: $(if $(wildcard src/cli/main.c),$(if $(SANITIZE),$(BUILD)/darknet,darknet)) $(LIB) $(SO) ## build the program and the library
 
-build/src/dpf/darknet/%.o: src/dpf/darknet/%.c
+# The program
+darknet: $(BUILD)/darknet
+	@cp $< $@
+
+# libdarknet.so calls functions that the program defines too (gemm, rand, ...): the
+# linker exports those by itself, so Darknet uses ours.
+$(BUILD)/darknet: $(CLI_OBJ) $(DN_OBJ) $(LIB)
+	$(LINK) $^ $(DN_LINK) $(LIBS)
+
+# The library: everything but Darknet
+$(LIB): $(LIB_OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+$(SO): $(LIB_OBJ) tools/libdpf.map
+	$(LINK) -shared -Wl,-soname,libdpf.so.$(SOVERSION) -Wl,--version-script,tools/libdpf.map $(LIB_OBJ) $(LIBS)
+
+$(CLI): $(CLI_LIB_OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+# Objects
+$(BUILD)/%_avx2.o: ISA := -mavx2 -mfma
+$(BUILD)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+
+$(BUILD)/src/dpf/darknet/%.o $(BUILD)/tests/unit/test_darknet_%.o: DN_INCLUDE = -isystem $(dir $(DN_HEADER))
+$(BUILD)/src/dpf/darknet/%.o: src/dpf/darknet/%.c $(BUILD)/flags
+	$(if $(DN_HEADER),,$(error No include/darknet.h in or beside $(DARKNET). Run tools/install-deps.sh, or make DARKNET=DIR))
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -isystem $(dir $(DN_INCLUDE)) -MMD -c -o $@ $<
+	$(COMPILE) $(DN_INCLUDE)
 
-build/%_avx2.o: CFLAGS += -mavx2 -mfma
-build/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
-
-build/%.o: %.c
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -MMD -c -o $@ $<
+	$(COMPILE) $(ISA) $(DN_INCLUDE)
 
-clean:
-	rm -rf build darknet libdpf.a libdpf.so*
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(abspath $(DARKNET))' | cmp -s - $@ || \
+	    echo '$(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(abspath $(DARKNET))' > $@
 
--include $(LIB_OBJ:.o=.d) $(DN_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
-.PHONY: all clean
+# Data
+$(BUILD)/fashion: $(BUILD)/data/fashion.o
+	$(LINK) $^ -lstb -lz -lm
+
+data: $(BUILD)/fashion ## Fashion-MNIST as PNG files and lists, in build/data/fashion
+	@test -f build/data/fashion/fashion.data || { mkdir -p build/data && $(BUILD)/fashion build/data/fashion; }
+
+include tests/tests.mk
+
+# Anything a first command needs is installed before make reads the headers again.
+test: ## build and run all tests; last line: N passed, N failed
+	@DARKNET=$(DARKNET) tools/install-deps.sh test
+	+@$(MAKE) --no-print-directory check
+
+asan: ## unit tests and fuzz corpora under address and undefined-behaviour sanitizers
+	@DARKNET=$(DARKNET) tools/install-deps.sh test
+	+@$(MAKE) --no-print-directory check SANITIZE=address,undefined CFLAGS='-O1 -g' SUITES='unit fuzz'
+
+fuzz: ## run every fuzz target for T=60 seconds
+	@DARKNET=$(DARKNET) tools/install-deps.sh fuzz
+	+@$(MAKE) --no-print-directory fuzz-run CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g'
+
+lint: ## includes, formats, file heads, static checks
+	@DARKNET=$(DARKNET) tools/install-deps.sh lint
+	@tools/lint.sh
+
+demo: ## train dense and 95 % sparse on Fashion-MNIST, SEEDS=1 times; print the table
+	@DARKNET=$(DARKNET) tools/install-deps.sh demo
+	+@$(MAKE) --no-print-directory all data
+	@SEEDS=$(SEEDS) tools/demo.sh
+
+bench: all $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) ## the figures of the README
+	@BUILD=$(BUILD) bench/run.sh
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(CLI) $(DN_OBJ) $(LIB)
+	$(LINK) $^ $(DN_LINK) $(LIBS)
+
+# Debian's own program is /usr/bin/darknet: ours is installed as darknet-dpf.
+D := $(DESTDIR)$(PREFIX)
+install: all ## install under PREFIX=/usr/local (and DESTDIR=)
+	install -d $(D)/bin $(D)/lib/pkgconfig $(D)/include $(D)/share/man/man1 $(D)/share/darknet-dpf/cfg
+	install -m 755 $(BUILD)/darknet $(D)/bin/darknet-dpf
+	install -m 644 $(LIB) $(D)/lib/libdpf.a
+	install -m 755 $(SO) $(D)/lib/libdpf.so.$(VERSION)
+	ln -sf libdpf.so.$(VERSION) $(D)/lib/libdpf.so.$(SOVERSION)
+	ln -sf libdpf.so.$(SOVERSION) $(D)/lib/libdpf.so
+	if [ -f src/dpf/dpf.h ]; then install -m 644 src/dpf/dpf.h $(D)/include/dpf.h; fi
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIBS)|' tools/dpf.pc.in \
+	    > $(D)/lib/pkgconfig/dpf.pc
+	install -m 644 docs/darknet-dpf.1 $(D)/share/man/man1/darknet-dpf.1
+	install -m 644 cfg/*.cfg $(D)/share/darknet-dpf/cfg
+
+uninstall: ## remove what install wrote
+	rm -f $(D)/bin/darknet-dpf $(D)/lib/libdpf.a $(D)/lib/libdpf.so $(D)/lib/libdpf.so.$(SOVERSION)
+	rm -f $(D)/lib/libdpf.so.$(VERSION) $(D)/include/dpf.h $(D)/lib/pkgconfig/dpf.pc
+	rm -f $(D)/share/man/man1/darknet-dpf.1
+	rm -rf $(D)/share/darknet-dpf
+
+clean: ## remove everything that was built
+	rm -rf build darknet
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+FORCE:
+.SECONDARY: # keep the objects of tests
+.DELETE_ON_ERROR:
+.PHONY: all data test asan fuzz lint demo bench install uninstall clean help FORCE
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
