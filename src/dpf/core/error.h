@@ -28,8 +28,7 @@ typedef struct dpf_error {
 
 /* Fills err (NULL is allowed) and returns status, so that a function can end
  * with `return dpf_fail(err, DPF_ERR_RANGE, "...", ...)`. */
-dpf_status dpf_fail(dpf_error *err, dpf_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+dpf_status dpf_fail(dpf_error *err, dpf_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* "allocation of N bytes for WHAT failed". */
 dpf_status dpf_fail_memory(dpf_error *err, unsigned long long bytes, const char *what);

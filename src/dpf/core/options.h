@@ -23,17 +23,17 @@ typedef enum dpf_scope { DPF_GLOBAL = 0, DPF_LAYER = 1 } dpf_scope;
 
 /* The [dpf] section after parsing. Sparsities are shares in [0,1), never per cent. */
 typedef struct dpf_options {
-    double sparsity;            /* s_f, required */
-    double initial_sparsity;    /* s_i, default 0 */
-    size_t update_every;        /* p, iterations, default 16 */
-    size_t begin;               /* t0, default 0 */
-    size_t end;                 /* t1; has_end=0: the default of ALGORITHM, filled in by dpf_options_finish */
-    size_t hold;                /* last iteration at which the mask may change; has_hold=0: max_batches */
+    double sparsity;         /* s_f, required */
+    double initial_sparsity; /* s_i, default 0 */
+    size_t update_every;     /* p, iterations, default 16 */
+    size_t begin;            /* t0, default 0 */
+    size_t end;              /* t1; has_end=0: the default of ALGORITHM, filled in by dpf_options_finish */
+    size_t hold;             /* last iteration at which the mask may change; has_hold=0: max_batches */
     int has_end, has_hold;
     dpf_schedule_kind schedule;
     dpf_scope scope;
-    double min_density;         /* for scope=global, default 0 */
-    int feedback;               /* 1 (DPF) or 0 (pruned weights are zeroed for good) */
+    double min_density; /* for scope=global, default 0 */
+    int feedback;       /* 1 (DPF) or 0 (pruned weights are zeroed for good) */
 } dpf_options;
 
 /* The keys of this project inside one [convolutional] section. */
