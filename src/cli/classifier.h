@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `darknet classifier ...`: train, valid, predict.
+ */
+#ifndef DPF_CLI_CLASSIFIER_H
+#define DPF_CLI_CLASSIFIER_H
+
+#include "../dpf/darknet/adapter.h"
+#include "datafile.h"
+#include "imagelist.h"
+#include "report.h"
+
+/* Each takes the arguments after its verb, and returns the program's exit status. */
+int classifier_train(int argc, char **argv, char *const *command_line);
+int classifier_valid(int argc, char **argv);
+int classifier_predict(int argc, char **argv);
+
+/* Reads the label (or name) list of a data file: the first `classes` lines must be
+ * there and not be empty. */
+dpf_status classifier_labels(lines *out, const datafile *data, const char *path, const char *what, dpf_error *err);
+
+/* Do the network's outputs fit the classes of the data file? */
+dpf_status classifier_fits(const datafile *data, const char *cfg, const dn_info *info, dpf_error *err);
+
+/* Scores a model on the list `valid` of the data file; the last line printed is
+ * "top1 91.23 % top5 99.81 % of 10000 images". Fills two scores at most. */
+typedef struct classifier_model {
+    const char *cfg, *weights, *dpf;
+    int threads;
+} classifier_model;
+dpf_status classifier_score(const datafile *data, const lines *labels, imagelist *list, const int *class_of,
+                            const classifier_model *model, report_score *scores, size_t *count, dpf_error *err);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `darknet classifier valid DATA CFG WEIGHTS` and
+ * `darknet classifier predict DATA CFG WEIGHTS [IMAGE] [-t N]`.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <omp.h>
+
+#include "args.h"
+#include "classifier.h"
+#include "picture.h"
+#include "progress.h"
+#include "say.h"
+#include "stop.h"
+
+int classifier_valid(int argc, char **argv) {
+    classifier_model model = {0};
+    uint64_t threads = 0;
+    const char *words[3];
+    const args_flag flags[] = {
+        {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
+        {"-dpf", ARGS_TEXT, &model.dpf, NULL, 0, 0},
+        ARGS_DARKNET_FLAGS,
+    };
+    datafile data = {0};
+    lines labels = {0};
+    imagelist *list = NULL;
+    int *class_of = NULL;
+    report_score scores[2];
+    size_t count;
+    dpf_error err;
+    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 3,
+                                   "darknet classifier valid DATA CFG WEIGHTS [-threads N]", &err);
+    if (status)
+        return say_error(&err);
+    if (threads)
+        omp_set_num_threads((int)threads);
+    model.cfg = words[1];
+    model.weights = words[2];
+    model.threads = (int)threads;
+    status = datafile_read(&data, words[0], DATA_VALID | DATA_LABELS | DATA_CLASSES, &err);
+    if (!status)
+        status = classifier_labels(&labels, &data, data.labels, "label list", &err);
+    if (!status)
+        status = imagelist_open(&list, data.valid, "validation list", &err);
+    if (!status) {
+        class_of = calloc(imagelist_count(list), sizeof *class_of);
+        if (!class_of)
+            status = dpf_fail_memory(&err, imagelist_count(list) * sizeof *class_of, "the classes of the list");
+    }
+    if (!status)
+        status = imagelist_match(list, &labels, data.classes, class_of, &err);
+    if (!status) {
+        stop_install();
+        status = classifier_score(&data, &labels, list, class_of, &model, scores, &count, &err);
+    }
+    const int exit_status = status ? say_error(&err) : stop_signal() ? 128 + stop_signal() : EXIT_GOOD;
+    free(class_of);
+    imagelist_free(list);
+    lines_free(&labels);
+    datafile_free(&data);
+    return exit_status;
+}
+
+typedef struct predictor {
+    dn_net *net;
+    dn_info info;
+    lines names;
+    float *output;
+    int top;
+} predictor;
+
+static dpf_status predict_one(predictor *p, const char *path, dpf_error *err) {
+    char reason[120];
+    const char *fault = picture_check(path, reason, sizeof reason);
+    if (fault)
+        return dpf_fail(err, DPF_ERR_FORMAT, "'%s' %s", path, fault);
+    const double began = progress_now();
+    dpf_status status = dn_predict_file(p->net, path, p->output, err);
+    if (status)
+        return status;
+    fprintf(stderr, "%s: Predicted in %f seconds.\n", path, progress_now() - began);
+    float last = 0;
+    for (int shown = 0, best = -1; shown < p->top; shown++) {
+        int next = -1;
+        /* the largest that comes after the last one shown; equal ones in order of class */
+        for (int i = 0; i < p->info.outputs; i++) {
+            const float v = p->output[i];
+            const int after = best < 0 || v < last || (v == last && i > best);
+            if (after && (next < 0 || v > p->output[next]))
+                next = i;
+        }
+        if (next < 0)
+            break;
+        best = next;
+        last = p->output[next];
+        printf("%5.2f%%: %s\n", (double)last * 100, p->names.line[next]);
+    }
+    fflush(stdout);
+    return DPF_OK;
+}
+
+/* Asks for names until the input ends; a bad name is said and the next one asked for. */
+static dpf_status predict_asked(predictor *p, dpf_error *err) {
+    char *name = NULL;
+    size_t room = 0;
+    for (;;) {
+        printf("Enter Image Path: ");
+        fflush(stdout);
+        ssize_t length = getline(&name, &room, stdin);
+        if (length < 0)
+            break;
+        while (length && strchr(" \t\r\n", name[length - 1]))
+            name[--length] = 0;
+        if (length && predict_one(p, name, err))
+            say_error(err);
+    }
+    printf("\n");
+    free(name);
+    return DPF_OK;
+}
+
+static dpf_status open_predictor(predictor *p, const datafile *data, const dn_open_args *args, dpf_error *err) {
+    dpf_status status = classifier_labels(&p->names, data, data->names, "name list", err);
+    if (!status)
+        status = dn_open(&p->net, args, err);
+    if (status)
+        return status;
+    dn_get_info(p->net, &p->info);
+    status = classifier_fits(data, args->cfg_path, &p->info, err);
+    if (status)
+        return status;
+    p->output = calloc((size_t)p->info.outputs, sizeof *p->output);
+    return p->output ? DPF_OK : dpf_fail_memory(err, (size_t)p->info.outputs * sizeof *p->output, "the outputs");
+}
+
+int classifier_predict(int argc, char **argv) {
+    uint64_t top = 0, threads = 0;
+    const char *words[4];
+    dn_open_args args = {.batch = 1};
+    const args_flag flags[] = {
+        {"-t", ARGS_COUNT, &top, NULL, 1, INT_MAX},
+        {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
+        {"-dpf", ARGS_TEXT, &args.dpf_path, NULL, 0, 0},
+        ARGS_DARKNET_FLAGS,
+    };
+    predictor p = {0};
+    datafile data = {0};
+    dpf_error err;
+    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 4,
+                                   "darknet classifier predict DATA CFG WEIGHTS [IMAGE] [-t N] [-threads N]", &err);
+    if (status)
+        return say_error(&err);
+    args.cfg_path = words[1];
+    args.weights_path = words[2];
+    args.threads = (int)threads;
+    status = datafile_read(&data, words[0], DATA_CLASSES, &err);
+    if (!status) {
+        p.top = top ? (int)top : data.top;
+        status = open_predictor(&p, &data, &args, &err);
+    }
+    if (!status)
+        status = words[3] ? predict_one(&p, words[3], &err) : predict_asked(&p, &err);
+    const int exit_status = status ? say_error(&err) : EXIT_GOOD;
+    dn_close(p.net);
+    free(p.output);
+    lines_free(&p.names);
+    datafile_free(&data);
+    return exit_status;
+}

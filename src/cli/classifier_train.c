@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `darknet classifier train DATA CFG [WEIGHTS]`: reads and checks what a
+ * classifier is trained from, then hands over to the loop of train.h.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <omp.h>
+
+#include "args.h"
+#include "classifier.h"
+#include "say.h"
+#include "train.h"
+
+static const char USAGE[] =
+    "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE] [-threads N] [-novalid]";
+
+typedef struct job {
+    train_options options;
+    datafile data;
+    lines labels;
+    imagelist *train, *valid; /* valid: NULL when not wanted */
+    int *class_of;            /* of the pictures in valid */
+    int novalid;
+} job;
+
+static dpf_status check(void *self, const dn_info *info, dpf_error *err) {
+    const job *j = self;
+    return classifier_fits(&j->data, j->options.cfg, info, err);
+}
+
+static dpf_status load(void *self, dn_net *net, const char *const *paths, size_t count, size_t iteration, dn_data **out,
+                       dpf_error *err) {
+    const job *j = self;
+    const dn_load_args args = {
+        .paths = paths,
+        .count = count,
+        .labels = (const char *const *)j->labels.line,
+        .classes = j->data.classes,
+        .iteration = iteration,
+        .augment = 1,
+    };
+    return dn_load(net, &args, out, err);
+}
+
+static dpf_status score(void *self, const char *weights, report_score *scores, size_t room, size_t *count,
+                        dpf_error *err) {
+    job *j = self;
+    (void)room; /* MOST_SCORES of the loop is more than the two of a classifier */
+    const classifier_model model = {j->options.cfg, weights, j->options.dpf, (int)j->options.threads};
+    printf("\n");
+    return classifier_score(&j->data, &j->labels, j->valid, j->class_of, &model, scores, count, err);
+}
+
+static dpf_status read_data(job *j, const char *path, dpf_error *err) {
+    dpf_status status = datafile_read(&j->data, path, DATA_TRAIN | DATA_LABELS | DATA_BACKUP | DATA_CLASSES, err);
+    if (!status)
+        status = classifier_labels(&j->labels, &j->data, j->data.labels, "label list", err);
+    if (!status)
+        status = imagelist_open(&j->train, j->data.train, "training list", err);
+    if (!status)
+        status = imagelist_match(j->train, &j->labels, j->data.classes, NULL, err);
+    if (status || j->novalid || !j->data.has_valid)
+        return status;
+    /* found now, not after hours of training */
+    status = imagelist_open(&j->valid, j->data.valid, "validation list", err);
+    if (status)
+        return status;
+    j->class_of = calloc(imagelist_count(j->valid), sizeof *j->class_of);
+    if (!j->class_of)
+        return dpf_fail_memory(err, imagelist_count(j->valid) * sizeof *j->class_of,
+                               "the classes of the validation list");
+    return imagelist_match(j->valid, &j->labels, j->data.classes, j->class_of, err);
+}
+
+/* The words of a command line with blanks between them; NULL: out of memory. */
+static char *join(char *const *words) {
+    size_t length = 1;
+    for (size_t i = 0; words[i]; i++)
+        length += strlen(words[i]) + 1;
+    char *text = malloc(length), *at = text;
+    if (!text)
+        return NULL;
+    *at = 0;
+    for (size_t i = 0; words[i]; i++) {
+        if (i)
+            *at++ = ' ';
+        at = stpcpy(at, words[i]);
+    }
+    return text;
+}
+
+static dpf_status read_args(job *j, int argc, char **argv, char *const *command_line, const char **data_path,
+                            char **resume, dpf_error *err) {
+    train_options *o = &j->options;
+    const char *words[3];
+    const args_flag flags[] = {
+        {"-clear", ARGS_SWITCH, &o->clear, NULL, 0, 0},
+        {"-seed", ARGS_COUNT, &o->seed, &o->seed_given, 0, UINT64_MAX},
+        {"-dpf", ARGS_TEXT, &o->dpf, NULL, 0, 0},
+        {"-threads", ARGS_COUNT, &o->threads, NULL, 1, 1024},
+        {"-novalid", ARGS_SWITCH, &j->novalid, NULL, 0, 0},
+        ARGS_DARKNET_FLAGS,
+    };
+    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 3, USAGE, err);
+    if (status)
+        return status;
+    *data_path = words[0];
+    o->cfg = words[1];
+    o->weights = words[2];
+    o->command = join(command_line);
+    if (asprintf(resume, "darknet classifier train %s %s", words[0], words[1]) < 0)
+        *resume = NULL;
+    o->resume = *resume;
+    if (!o->command || !o->resume)
+        return dpf_fail_memory(err, 4096, "the command line");
+    if (o->threads)
+        omp_set_num_threads((int)o->threads);
+    return DPF_OK;
+}
+
+int classifier_train(int argc, char **argv, char *const *command_line) {
+    job j = {0};
+    dpf_error err;
+    const char *data_path = NULL;
+    char *resume = NULL;
+    int exit_status;
+    dpf_status status = read_args(&j, argc, argv, command_line, &data_path, &resume, &err);
+    if (!status)
+        status = read_data(&j, data_path, &err);
+    if (status) {
+        exit_status = say_error(&err);
+    } else {
+        const train_task task = {.self = &j, .check = check, .load = load, .score = j.valid ? score : NULL};
+        j.options.backup = j.data.backup;
+        exit_status = train_run(&j.options, &task, j.train);
+    }
+    imagelist_free(j.train);
+    imagelist_free(j.valid);
+    lines_free(&j.labels);
+    datafile_free(&j.data);
+    free(j.class_of);
+    free(j.options.command);
+    free(resume);
+    return exit_status;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See log.h.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char HEADER[] = "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived\n";
+
+struct train_log {
+    FILE *file;
+    char *path;
+    report_row *rows;
+    size_t count, room;
+};
+
+static dpf_status log_io(const char *path, dpf_error *err) {
+    return dpf_fail(err, DPF_ERR_IO, "log '%s': %s", path, strerror(errno));
+}
+
+static dpf_status keep_row(train_log *log, const report_row *row, dpf_error *err) {
+    if (log->count == log->room) {
+        size_t room = log->room ? 2 * log->room : 1024;
+        report_row *rows = realloc(log->rows, room * sizeof *rows);
+        if (!rows)
+            return dpf_fail_memory(err, room * sizeof *rows, "the log's rows");
+        log->rows = rows;
+        log->room = room;
+    }
+    log->rows[log->count++] = *row;
+    return DPF_OK;
+}
+
+static int print_row(FILE *file, const report_row *row) {
+    return fprintf(file, "%zu,%.6g,%.6g,%.6g,%.6f,%.1f,%zu,%zu\n", row->iteration, (double)row->loss,
+                   (double)row->average_loss, (double)row->rate, row->sparsity, row->images_per_s, row->flips,
+                   row->revived);
+}
+
+/* Takes over rows of an earlier run. A line that is not a row ends it: what a crash
+ * cut off in the middle is dropped. */
+static dpf_status take_over(train_log *log, size_t start, dpf_error *err) {
+    FILE *old = start ? fopen(log->path, "r") : NULL;
+    char line[256];
+    dpf_status status = DPF_OK;
+    if (!old)
+        return DPF_OK;
+    if (fgets(line, sizeof line, old) && strcmp(line, HEADER) == 0)
+        while (!status && fgets(line, sizeof line, old)) {
+            report_row row;
+            if (!strchr(line, '\n') ||
+                sscanf(line, "%zu,%f,%f,%f,%lf,%lf,%zu,%zu", &row.iteration, &row.loss, &row.average_loss, &row.rate,
+                       &row.sparsity, &row.images_per_s, &row.flips, &row.revived) != 8)
+                break;
+            if (row.iteration > start || (log->count && row.iteration <= log->rows[log->count - 1].iteration))
+                break;
+            status = keep_row(log, &row, err);
+        }
+    fclose(old);
+    return status;
+}
+
+static dpf_status start_file(train_log *log, dpf_error *err) {
+    dpf_status status = DPF_OK;
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.tmp", log->path) < 0)
+        return dpf_fail_memory(err, strlen(log->path) + 5, "the log's name");
+    log->file = fopen(temporary, "we");
+    if (!log->file) {
+        status = log_io(temporary, err);
+        goto done;
+    }
+    int failed = fputs(HEADER, log->file) < 0;
+    for (size_t i = 0; i < log->count; i++)
+        failed |= print_row(log->file, &log->rows[i]) < 0;
+    if (failed || fflush(log->file) || rename(temporary, log->path)) {
+        status = log_io(log->path, err);
+        unlink(temporary);
+    }
+done:
+    free(temporary);
+    return status;
+}
+
+dpf_status train_log_open(train_log **out, const char *path, size_t start, dpf_error *err) {
+    *out = NULL;
+    train_log *log = calloc(1, sizeof *log);
+    if (!log)
+        return dpf_fail_memory(err, sizeof *log, "the log");
+    dpf_status status = DPF_OK;
+    log->path = strdup(path);
+    if (!log->path)
+        status = dpf_fail_memory(err, strlen(path) + 1, "the log's name");
+    if (!status)
+        status = take_over(log, start, err);
+    if (!status)
+        status = start_file(log, err);
+    if (status) {
+        train_log_close(log, NULL);
+        return status;
+    }
+    *out = log;
+    return DPF_OK;
+}
+
+dpf_status train_log_add(train_log *log, const report_row *row, dpf_error *err) {
+    dpf_status status = keep_row(log, row, err);
+    if (!status && (print_row(log->file, row) < 0 || fflush(log->file)))
+        status = log_io(log->path, err);
+    return status;
+}
+
+dpf_status train_log_close(train_log *log, dpf_error *err) {
+    dpf_status status = DPF_OK;
+    if (!log)
+        return DPF_OK;
+    if (log->file && fclose(log->file))
+        status = log_io(log->path, err);
+    free(log->path);
+    free(log->rows);
+    free(log);
+    return status;
+}
+
+const report_row *train_log_rows(const train_log *log, size_t *count) {
+    *count = log->count;
+    return log->rows;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See train.h. This file is the loop; what happens before it and after it stands
+ * in train_start.c and train_end.c.
+ */
+#include "train.h"
+
+#include <stdlib.h>
+
+#include "progress.h"
+#include "say.h"
+#include "stop.h"
+#include "train_run.h"
+
+static dpf_status save_dense(train_state *run, dpf_error *err) {
+    return dn_save(run->net, run->files.last, 0, err);
+}
+
+/* The figures of the mask that the coming iteration will use. */
+static void look_at_mask(train_state *run, report_row *row) {
+    dpf_pruner_stats stats;
+    row->sparsity = 0;
+    row->flips = row->revived = 0;
+    const dpf_pruner *pruner = dn_pruner(run->net);
+    if (!pruner)
+        return;
+    dpf_pruner_get_stats(pruner, &stats);
+    row->sparsity = stats.count ? 1.0 - (double)stats.kept / (double)stats.count : 0;
+    if (stats.updates != run->mask_updates) {
+        row->flips = stats.flips;
+        row->revived = stats.revived;
+    }
+    run->mask_updates = stats.updates;
+}
+
+static void show(train_state *run, const report_row *row, double seconds) {
+    const size_t images = dn_seen(run->net);
+    /* the first iterations are slow (cold caches, first look at the pictures): forget them fast */
+    run->images_per_s = run->images_per_s > 0 ? 0.9 * run->images_per_s + 0.1 * row->images_per_s : row->images_per_s;
+    const progress_state state = {
+        .iteration = row->iteration,
+        .start = run->first,
+        .last = run->info.max_batches,
+        .epoch = (double)images / (double)imagelist_count(run->list),
+        .loss = row->loss,
+        .average_loss = row->average_loss,
+        .rate = row->rate,
+        .seconds = seconds,
+        .images_per_s = run->images_per_s,
+        .sparsity = run->info.pruning ? row->sparsity : -1,
+        .images = images,
+        .elapsed = progress_now() - run->began,
+    };
+    progress_show(&state);
+}
+
+static dpf_status iterate(train_state *run, dpf_error *err) {
+    const double began = progress_now();
+    const size_t iteration = dn_iteration(run->net);
+    report_row row = {.iteration = iteration + 1, .rate = (float)dn_rate(run->net)};
+    dn_data *data = NULL;
+    look_at_mask(run, &row);
+    dpf_status status = imagelist_draw(run->list, run->seed, iteration, run->images, run->paths, err);
+    if (!status)
+        status = run->task->load(run->task->self, run->net, run->paths, run->images, iteration, &data, err);
+    if (!status)
+        status = dn_train(run->net, data, &row.loss, err);
+    dn_data_free(data);
+    if (status)
+        return status;
+    /* Darknet's running mean starts at the first loss */
+    run->average = run->trained ? 0.9f * run->average + 0.1f * row.loss : row.loss;
+    run->trained++;
+    row.average_loss = run->average;
+    const double seconds = progress_now() - began;
+    row.images_per_s = (double)run->images / seconds;
+    status = train_log_add(run->log, &row, err);
+    show(run, &row, seconds);
+    if (!status && (iteration + 1) % TRAIN_SAVE_EVERY == 0)
+        status = save_dense(run, err);
+    return status;
+}
+
+static int stopped(const train_options *options, const train_state *run, int number) {
+    say("stopped by %s at iteration %zu; the dense weights are in '%s'; to go on: %s %s",
+        number == 2 ? "Ctrl-C" : "SIGTERM", dn_iteration(run->net), run->files.last, options->resume, run->files.last);
+    return 128 + number;
+}
+
+int train_run(const train_options *options, const train_task *task, imagelist *list) {
+    train_state run = {.task = task, .list = list};
+    dpf_error err;
+    int exit_status = EXIT_GOOD, number = 0;
+    dpf_status status = train_start(&run, options, &err);
+    if (status)
+        goto fail;
+    stop_install();
+    run.began = progress_now();
+    while (!status && !(number = stop_signal()) &&
+           (!run.info.max_batches || dn_iteration(run.net) < run.info.max_batches))
+        status = iterate(&run, &err);
+    run.seconds = progress_now() - run.began;
+    progress_end();
+    if (!status)
+        status = save_dense(&run, &err);
+    if (status)
+        goto fail;
+    imagelist_say_bad(list);
+    if (number) {
+        status = train_report(&run, options, NULL, 0, &err);
+        exit_status = status ? say_error(&err) : stopped(options, &run, number);
+    } else {
+        status = train_finish(&run, options, &err);
+        number = stop_signal(); /* while the finished model was being scored */
+        exit_status = status ? say_error(&err) : number ? 128 + number : EXIT_GOOD;
+    }
+    train_free(&run);
+    return exit_status;
+fail:
+    progress_end();
+    train_free(&run);
+    return say_error(&err);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The training loop, for any task that is a list of pictures and a network: it
+ * draws pictures, trains, shows progress, logs, saves, stops on a signal, and ends
+ * with a report. What a picture means (a class, boxes) is the task's affair.
+ *
+ * What must stay true: everything that can be wrong with the input is found before
+ * the first file is written, and a file of an earlier run is replaced only by a
+ * whole new one.
+ */
+#ifndef DPF_CLI_TRAIN_H
+#define DPF_CLI_TRAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../dpf/darknet/adapter.h"
+#include "imagelist.h"
+#include "report.h"
+
+typedef struct train_options {
+    const char *cfg, *weights, *dpf; /* weights and dpf may be NULL */
+    int clear;
+    uint64_t seed, threads;
+    int seed_given; /* 0: the seed is taken from the clock */
+    const char *backup;
+    const char *resume; /* how to go on, for the message after Ctrl-C: "darknet classifier train DATA CFG" */
+    char *command;      /* the whole command line, for the report */
+} train_options;
+
+typedef struct train_task {
+    void *self;
+    /* Does the network fit the task? Called once, before anything is written. */
+    dpf_status (*check)(void *self, const dn_info *info, dpf_error *err);
+    dpf_status (*load)(void *self, dn_net *net, const char *const *paths, size_t count, size_t iteration, dn_data **out,
+                       dpf_error *err);
+    /* Scores the saved pruned model, prints its result line, and fills at most
+     * `room` scores; NULL: there is nothing to score with. */
+    dpf_status (*score)(void *self, const char *weights, report_score *scores, size_t room, size_t *count,
+                        dpf_error *err);
+} train_task;
+
+/* Runs the training; the program's exit status. */
+int train_run(const train_options *options, const train_task *task, imagelist *list);
+
+#endif
