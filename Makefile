@@ -116,6 +116,9 @@ lint: ## includes, formats, file heads, static checks
 	@DARKNET=$(DARKNET) tools/install-deps.sh lint
 	@tools/lint.sh
 
+format: ## clang-format every source
+	clang-format -i $(shell find src tests bench data -name '*.[ch]' 2>/dev/null)
+
 demo: ## train dense and 95 % sparse on Fashion-MNIST, SEEDS=1 times; print the table
 	@DARKNET=$(DARKNET) tools/install-deps.sh demo
 	+@$(MAKE) --no-print-directory all data
@@ -157,6 +160,6 @@ help: ## this list
 FORCE:
 .SECONDARY: # keep the objects of tests
 .DELETE_ON_ERROR:
-.PHONY: all data test asan fuzz lint demo bench install uninstall clean help FORCE
+.PHONY: all data test asan fuzz lint format demo bench install uninstall clean help FORCE
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

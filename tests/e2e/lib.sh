@@ -11,7 +11,7 @@
 set -u
 : "${WORK:?}" "${BUILD:?}"
 
-DPF=$PWD/$BUILD/darknet
+export DPF=$PWD/$BUILD/darknet
 count=0
 bad=0
 
