@@ -162,4 +162,4 @@ FORCE:
 .DELETE_ON_ERROR:
 .PHONY: all data test asan fuzz lint format demo bench install uninstall clean help FORCE
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(wildcard $(addprefix $(BUILD)/,src/cli/*.d src/dpf/*/*.d tests/*/*.d bench/*.d data/*.d))

@@ -12,6 +12,8 @@ set -u
 : "${WORK:?}" "${BUILD:?}"
 
 export DPF=$PWD/$BUILD/darknet
+OUT=$WORK/.stdout
+ERR=$WORK/.stderr
 count=0
 bad=0
 
@@ -23,14 +25,14 @@ result() {
     else
         bad=$((bad + 1))
         echo "not ok $count - $2"
-        tail -n 10 "$WORK/out" "$WORK/err" 2>/dev/null | sed 's/^/# /'
+        tail -n 10 "$OUT" "$ERR" 2>/dev/null | sed 's/^/# /'
     fi
 }
 
-# run COMMAND...: output in $WORK/out and $WORK/err, status in $status.
+# run COMMAND...: output in the files $OUT and $ERR, status in $status.
 run() {
     status=0
-    "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
+    "$@" >"$OUT" 2>"$ERR" </dev/null || status=$?
 }
 
 # passes NAME COMMAND...: exit status 0.
@@ -47,13 +49,13 @@ fails() {
     local name=$1 pattern=$2
     shift 2
     run "$@"
-    [[ $status == 1 ]] && grep -qE -- "$pattern" "$WORK/err"
+    [[ $status == 1 ]] && grep -qE -- "$pattern" "$ERR"
     result $? "$name"
 }
 
 # prints NAME PATTERN: the output of the last command has a line that matches.
 prints() {
-    grep -qE -- "$2" "$WORK/out"
+    grep -qE -- "$2" "$OUT"
     result $? "$1"
 }
 
