@@ -28,8 +28,8 @@ train() {
     echo
     echo "== $kind, seed $seed: ./darknet classifier train $folder/fashion.data $cfg -seed $seed $*"
     if [ -t 1 ]; then # a progress bar is for people; its lines go to a file otherwise
-        ./darknet classifier train "$folder/fashion.data" "$cfg" -seed "$seed" -novalid "$@"
-    elif ! ./darknet classifier train "$folder/fashion.data" "$cfg" -seed "$seed" -novalid "$@" >"$folder/train.log" 2>&1; then
+        ./darknet classifier train "$folder/fashion.data" "$cfg" -seed "$seed" "$@"
+    elif ! ./darknet classifier train "$folder/fashion.data" "$cfg" -seed "$seed" "$@" >"$folder/train.log" 2>&1; then
         tail -n 20 "$folder/train.log" >&2
         echo "demo: the training failed; all it said is in $folder/train.log" >&2
         exit 1
