@@ -6,6 +6,7 @@
  */
 #include "picture.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -89,15 +90,33 @@ static const char *check_bmp(const unsigned char *p, size_t size) {
     return NULL;
 }
 
-static const char *check_end(const unsigned char *p, size_t size, size_t raw_size) {
+/* PGM and PPM: three numbers, one blank, then the pixels as they are. */
+static const char *check_pnm(const unsigned char *p, size_t size) {
+    size_t at = 2, number[3];
+    for (int i = 0; i < 3; i++) {
+        while (at < size && (isspace(p[at]) || p[at] == '#'))
+            if (p[at++] == '#')
+                while (at < size && p[at] != '\n')
+                    at++;
+        number[i] = 0;
+        while (at < size && isdigit(p[at]) && number[i] < INT_MAX)
+            number[i] = 10 * number[i] + (size_t)(p[at++] - '0');
+        if (at == size || !number[i])
+            return TRUNCATED;
+    }
+    const size_t samples = number[0] * number[1] * (p[1] == '6' ? 3 : 1); /* bounded by MOST_PIXELS before */
+    return size - at - 1 < samples * (number[2] > 255 ? 2 : 1) ? TRUNCATED : NULL;
+}
+
+static const char *check_end(const unsigned char *p, size_t size) {
     if (p[0] == 0xff && p[1] == 0xd8)
         return check_jpeg(p, size);
     if (p[0] == 0x89)
         return check_png(p, size);
     if (p[0] == 'B' && p[1] == 'M')
         return check_bmp(p, size);
-    if (p[0] == 'P' && size < raw_size) /* PGM and PPM hold their pixels as they are */
-        return TRUNCATED;
+    if (p[0] == 'P')
+        return check_pnm(p, size);
     return NULL;
 }
 
@@ -129,7 +148,7 @@ static const char *check_bytes(const unsigned char *p, size_t size) {
     }
     if ((double)width * height > MOST_PIXELS)
         return "claims more than 268 million pixels";
-    fault = check_end(p, size, (size_t)width * (size_t)height * (size_t)channels);
+    fault = check_end(p, size);
     if (fault)
         return fault;
     unsigned char *pixels = stbi_load_from_memory(p, (int)size, &width, &height, &channels, 3);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ctrl-C and SIGTERM: the first asks the program to come to a good end (finish the
+ * Ctrl-C, SIGTERM and a lost terminal: the first asks the program to come to a good end (finish the
  * iteration, save, say so), the second ends it at once. A file size limit or a
  * full disk shows as a failed write, never as a signal.
  */

@@ -5,7 +5,7 @@
  */
 #include "train.h"
 
-#include <stdlib.h>
+#include <signal.h>
 
 #include "progress.h"
 #include "say.h"
@@ -83,7 +83,10 @@ static dpf_status iterate(train_state *run, dpf_error *err) {
 
 static int stopped(const train_options *options, const train_state *run, int number) {
     say("stopped by %s at iteration %zu; the dense weights are in '%s'; to go on: %s %s",
-        number == 2 ? "Ctrl-C" : "SIGTERM", dn_iteration(run->net), run->files.last, options->resume, run->files.last);
+        number == SIGINT    ? "Ctrl-C"
+        : number == SIGTERM ? "SIGTERM"
+                            : "SIGHUP",
+        dn_iteration(run->net), run->files.last, options->resume, run->files.last);
     return 128 + number;
 }
 
