@@ -55,20 +55,19 @@ static const chart_series *first_bars(const chart *c) {
 }
 
 /* Heights of bars differ from values: means of bins, piled up when stacked. */
-static void bar_range(const chart *c, double plot_width, double *hi) {
+static void bar_range(const chart *c, double plot_width, double *lo, double *hi) {
     const chart_series *first = first_bars(c);
-    if (!first)
-        return;
-    bins b = bins_of(first, plot_width);
+    bins b = first ? bins_of(first, plot_width) : (bins){0};
     for (size_t k = 0; k < b.count; k++) {
         double sum = 0;
         for (size_t i = 0; i < c->series_count; i++) {
             const chart_series *s = &c->series[i];
-            double mean = s->mark == CHART_BARS && s->count == first->count ? bin_mean(s, &b, k) : 0;
-            if (chart_usable(mean, 0))
-                sum = c->stacked ? sum + mean : fmax(sum, mean);
+            double mean = s->mark == CHART_BARS && s->count == first->count ? bin_mean(s, &b, k) : (double)NAN;
+            if (!chart_usable(mean, 0))
+                continue;
+            sum = c->stacked ? sum + mean : mean;
+            chart_range(&sum, 1, c->y.log, lo, hi);
         }
-        *hi = fmax(*hi, sum);
     }
 }
 
@@ -87,16 +86,14 @@ static void fit_y(chart_frame *f, const chart *c) {
     }
     if (c->y.robust && robust < hi)
         hi = robust;
-    if (first_bars(c)) {
-        bar_range(c, f->right - f->left, &hi);
-        lo = fmin(lo, hi);
-    }
+    bar_range(c, f->right - f->left, &lo, &hi);
     /* zero belongs on the axis where it costs less than half of the picture */
     if (!c->y.log && lo >= 0 && lo <= hi * 0.5)
         base = 1;
     size_t wanted = (size_t)fmax(2, (f->bottom - f->top) / 27);
     chart_scale_fit(&f->y, &c->y, lo, hi, base, 1, wanted);
     chart_ticks_pick(&f->y_ticks, &f->y, &c->y, wanted, f->em);
+    chart_ticks_stack(&f->y_ticks, &f->y, f->em);
 }
 
 static void fit_x(chart_frame *f, const chart *c) {

@@ -134,6 +134,7 @@ void chart_columns(html_text *out, const chart *c) {
         size_t wanted = (size_t)fmax(2, (f.bottom - f.top) / 27);
         chart_scale_fit(&f.y, &c->y, any ? lo : INFINITY, hi, 1, 1, wanted);
         chart_ticks_pick(&f.y_ticks, &f.y, &c->y, wanted, f.em);
+        chart_ticks_stack(&f.y_ticks, &f.y, f.em);
         f.left = f.y_ticks.widest + 10;
     }
     slot = (f.right - f.left) / (double)n;
@@ -216,7 +217,7 @@ void chart_rows(html_text *out, const chart *c) {
     f.right = c->width - numbers - 8;
     f.bottom = f.top + (any ? row * (double)c->categories_count : 60);
     chart_scale_fit(&f.x, &c->y, any ? lo : INFINITY, hi, 1, 1, 5);
-    for (int pass = 0; pass < 2; pass++) { /* the outer labels of the axis stick out by half of themselves */
+    for (int pass = 0; pass < 3; pass++) { /* the outer labels of the axis stick out by half of themselves */
         f.x.from = f.left;
         f.x.to = f.right;
         chart_ticks_fit(&f.x_ticks, &f.x, &c->y, f.right - f.left, f.em);

@@ -107,13 +107,14 @@ void chart_scale_fit(chart_scale *s, const chart_axis *axis, double lo, double h
     s->max = hi;
 }
 
+/* decimals < 0: that many significant digits. */
 static void tick_add(chart_ticks *ticks, double value, int decimals, const chart_axis *axis, double em) {
     if (ticks->count == CHART_TICKS)
         return;
     char *label = ticks->label[ticks->count];
     char number[32];
     if (decimals < 0)
-        html_number(number, sizeof number, value, 3);
+        html_number(number, sizeof number, value, -decimals);
     else
         html_fixed(number, sizeof number, value, decimals);
     snprintf(label, sizeof ticks->label[0], "%s%s%.8s", number, axis->unit ? "\xc2\xa0" : "",
@@ -132,7 +133,7 @@ static void log_ticks(chart_ticks *ticks, const chart_scale *s, const chart_axis
         for (size_t k = 0; k < (fine ? 3 : 1); k++) {
             double v = parts[k] * pow(10, e);
             if (v >= s->min * 0.9999 && v <= s->max * 1.0001)
-                tick_add(ticks, v, -1, axis, em);
+                tick_add(ticks, v, -3, axis, em);
         }
 }
 
@@ -147,13 +148,15 @@ void chart_ticks_pick(chart_ticks *ticks, const chart_scale *s, const chart_axis
     }
     double step = nice_step(s->max - s->min, wanted, axis->integer);
     int decimals = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9);
-    int plain = step >= 1e-4 && fmax(fabs(s->min), fabs(s->max)) < 1e9;
+    double most = fmax(fabs(s->min), fabs(s->max));
+    if (step < 1e-4 || most >= 1e9) /* as many digits as tell neighbours apart */
+        decimals = -(int)fmin(fmax(floor(log10(most) + 1e-9) - floor(log10(step) + 1e-9) + 1, 1), 15);
     double first = ceil(s->min / step - 1e-6);
     for (size_t i = 0; i < CHART_TICKS; i++) {
         double v = (first + (double)i) * step;
         if (v > s->max + step * 1e-6)
             break;
-        tick_add(ticks, v, plain ? decimals : -1, axis, em);
+        tick_add(ticks, v, decimals, axis, em);
     }
 }
 
@@ -172,6 +175,22 @@ void chart_ticks_fit(chart_ticks *ticks, const chart_scale *s, const chart_axis 
     }
     if (ticks->count > 1)
         ticks->count = 1;
+}
+
+void chart_ticks_stack(chart_ticks *ticks, const chart_scale *s, double em) {
+    for (;;) {
+        double gap = INFINITY;
+        for (size_t i = 1; i < ticks->count; i++)
+            gap = fmin(gap, fabs(chart_place(s, ticks->value[i]) - chart_place(s, ticks->value[i - 1])));
+        if (gap >= em)
+            return;
+        size_t n = 0;
+        for (size_t i = 0; i < ticks->count; i += 2, n++) {
+            ticks->value[n] = ticks->value[i];
+            memmove(ticks->label[n], ticks->label[i], sizeof ticks->label[n]);
+        }
+        ticks->count = n;
+    }
 }
 
 double chart_text_width(const char *text, double em) {

@@ -51,6 +51,9 @@ void chart_ticks_pick(chart_ticks *ticks, const chart_scale *scale, const chart_
 /* As many ticks as fit into `room` pixels side by side. */
 void chart_ticks_fit(chart_ticks *ticks, const chart_scale *scale, const chart_axis *axis, double room, double em);
 
+/* Leaves out ticks until labels fit above each other. */
+void chart_ticks_stack(chart_ticks *ticks, const chart_scale *scale, double em);
+
 /* An upper estimate: the font of the reader is not known. */
 double chart_text_width(const char *text, double em);
 

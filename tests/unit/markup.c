@@ -106,8 +106,10 @@ void markup_check(const char *text) {
             s += 2;
             continue;
         }
-        if (*s != '>' || deep == DEEP)
+        if (*s != '>' || deep == DEEP) {
             bad("an element without end, or too deep", name);
+            return;
+        }
         s++;
         memcpy(open[deep], name, n);
         open[deep++][n] = 0;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static int make_folder(void **state) {
 static int remove_folder(void **state) {
     (void)state;
     unlink(path);
-    return rmdir(folder); /* fails when a temporary file was left behind */
+    return rmdir(folder);
 }
 
 /* Writes the report, reads it back and checks what holds for every page. */
@@ -133,6 +134,7 @@ static void test_figures(void **state) {
     assert_has(page, "<b>1 h 23 min</b>");
     assert_has(page, "4,000 iterations");
     assert_has(page, "<h2>Sparsity</h2>");
+    assert_has(page, " class=\"v\">95\xc2\xa0%</text>"); /* where the curve of the sparsity ends */
     assert_has(page, "<h2>Mask flips</h2>");
     assert_has(page, "<h2>Validation</h2>");
     assert_has(page, "33 % revived");
@@ -310,6 +312,16 @@ static void test_long_run_is_small(void **state) {
     free(rows);
 }
 
+static int entries(void) {
+    int count = 0;
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    for (const struct dirent *e; (e = readdir(dir));)
+        count += e->d_name[0] != '.';
+    closedir(dir);
+    return count;
+}
+
 static void test_old_page_survives(void **state) {
     (void)state;
     dpf_error err = {0};
@@ -318,11 +330,13 @@ static void test_old_page_survives(void **state) {
     snprintf(inside, sizeof inside, "%s/missing/x.html", folder);
     assert_int_equal(report_write(&r, inside, &err), DPF_ERR_IO);
     assert_has(err.text, inside);
-    /* a folder in the way: the rename fails, and the temporary file must be gone (see remove_folder) */
+    /* a folder in the way: the rename fails, and the temporary file must be gone */
     snprintf(inside, sizeof inside, "%s/taken", folder);
     assert_int_equal(mkdir(inside, 0700), 0);
     assert_int_equal(report_write(&r, inside, &err), DPF_ERR_IO);
     assert_int_equal(rmdir(inside), 0);
+    unlink(path);
+    assert_int_equal(entries(), 0);
     /* and a page that is there is replaced, readable for all that the umask lets */
     free(page_of(&r));
     free(page_of(&r));
