@@ -19,6 +19,7 @@
 #include "../core/error.h"
 #include "../core/pruner.h"
 #include "../model/cfg.h"
+#include "../model/graph.h"
 
 typedef struct dn_net dn_net;
 typedef struct dn_data dn_data;
@@ -32,19 +33,20 @@ typedef struct dn_open_args {
     int batch;                /* > 0: overrides the cfg's batch (and sets subdivisions to 1); 0: the cfg's */
     int threads;              /* > 0, or 0: all cores */
     uint64_t seed;
-    int unhooked;             /* 1: leave every layer to libdarknet (for comparisons; no pruning) */
-    int quiet;                /* 1: hide the layer table that Darknet's parser writes to stderr */
+    int dense;    /* 1: ignore the [dpf] section */
+    int unhooked; /* 1: leave every layer to libdarknet (for comparisons; no pruning) */
+    int quiet;    /* 1: hide the layer table that Darknet's parser writes to stderr */
 } dn_open_args;
 
 typedef struct dn_info {
     int width, height, channels;
-    int inputs, outputs;      /* floats a picture in and out */
-    int batch, subdivisions;  /* one iteration takes batch * subdivisions pictures, batch at a time */
+    int inputs, outputs;     /* floats a picture in and out */
+    int batch, subdivisions; /* one iteration takes batch * subdivisions pictures, batch at a time */
     size_t max_batches;
     double learning_rate, momentum, decay;
     int layers;
-    int random;               /* 1: the cfg asks for multi-scale training */
-    int pruning;              /* 1: a [dpf] section is attached */
+    int random;  /* 1: the cfg asks for multi-scale training */
+    int pruning; /* 1: a [dpf] section is attached */
     int threads;
 } dn_info;
 
@@ -53,10 +55,12 @@ dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err);
 void dn_close(dn_net *net);
 
 void dn_get_info(const dn_net *net, dn_info *out);
-size_t dn_iteration(const dn_net *net); /* t: weight updates so far */
-size_t dn_seen(const dn_net *net);      /* pictures so far */
-double dn_rate(const dn_net *net);      /* learning rate of the coming iteration */
+size_t dn_iteration(const dn_net *net);         /* t: weight updates so far */
+size_t dn_seen(const dn_net *net);              /* pictures so far */
+double dn_rate(const dn_net *net);              /* learning rate of the coming iteration */
 const dpf_pruner *dn_pruner(const dn_net *net); /* NULL without [dpf] */
+
+const dpf_graph *dn_graph(const dn_net *net); /* the cfg as layers and shapes */
 
 /* Tensor i of the pruner is which layer of the network? (layer number as Darknet counts) */
 int dn_tensor_layer(const dn_net *net, size_t tensor);
@@ -92,7 +96,7 @@ dpf_status dn_predict_file(dn_net *net, const char *path, float *output, dpf_err
  * a temporary file in the same folder, fsync and rename: `path` is whole or untouched. */
 dpf_status dn_save(dn_net *net, const char *path, int pruned, dpf_error *err);
 
-/* Says where time went since the last call, per layer kind, as text lines for `bench`. */
-void dn_profile(dn_net *net, char *text, size_t size);
+/* Asks the kernel to have these files in memory soon; returns at once. */
+void dn_read_ahead(const char *const *paths, size_t count);
 
 #endif

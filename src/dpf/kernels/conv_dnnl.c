@@ -24,18 +24,36 @@
 /* The tensors of the three passes. Plain ones are Darknet's arrays; the others are in
  * the layout that the pass asked for, or alias the plain one where that suits it. */
 enum tensor {
-    X, Y, DX, W, DW,            /* plain */
-    F_X, F_W, F_Y,              /* forward */
-    D_DY, D_W, D_DX,            /* backward-data */
-    G_X, G_DY, G_DW,            /* backward-weights (gradient) */
+    X,
+    Y,
+    DX,
+    W,
+    DW, /* plain */
+    F_X,
+    F_W,
+    F_Y, /* forward */
+    D_DY,
+    D_W,
+    D_DX, /* backward-data */
+    G_X,
+    G_DY,
+    G_DW, /* backward-weights (gradient) */
     TENSORS
 };
 
 enum step {
-    FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS,
-    X_TO_F, W_TO_F, F_TO_Y,
-    Y_TO_D, W_TO_D, D_TO_DX,
-    X_TO_G, Y_TO_G, G_TO_DW,
+    FORWARD,
+    BACKWARD_DATA,
+    BACKWARD_WEIGHTS,
+    X_TO_F,
+    W_TO_F,
+    F_TO_Y,
+    Y_TO_D,
+    W_TO_D,
+    D_TO_DX,
+    X_TO_G,
+    Y_TO_G,
+    G_TO_DW,
     STEPS
 };
 
@@ -66,8 +84,8 @@ typedef struct dnnl_conv {
     enum tensor alias[TENSORS]; /* itself, or the plain tensor it equals */
     step_info steps[STEPS];
     worker *team;
-    float *shared[TENSORS];     /* F_W and D_W, converted once a call */
-    float *parts;               /* workers x weights, plain */
+    float *shared[TENSORS]; /* F_W and D_W, converted once a call */
+    float *parts;           /* workers x weights, plain */
     size_t weights;
 } dnnl_conv;
 
@@ -202,8 +220,7 @@ static int conversion(dnnl_conv *conv, enum step step, enum tensor from, enum te
 static int build_steps(dnnl_conv *conv) {
     dnnl_primitive_attr_t attr = NULL, add = NULL;
     dnnl_post_ops_t post = NULL;
-    int failed = dnnl_primitive_attr_create(&attr) || dnnl_primitive_attr_create(&add) ||
-                 dnnl_post_ops_create(&post) ||
+    int failed = dnnl_primitive_attr_create(&attr) || dnnl_primitive_attr_create(&add) || dnnl_post_ops_create(&post) ||
                  dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user) ||
                  dnnl_primitive_attr_set_scratchpad_mode(add, dnnl_scratchpad_mode_user) ||
                  dnnl_post_ops_append_sum(post, 1.0f) || dnnl_primitive_attr_set_post_ops(add, post);
@@ -323,8 +340,9 @@ static dpf_status onednn_create(void **state, const dpf_conv_shape *s, int threa
     omp_set_num_threads(threads_before);
     if (failed) {
         onednn_destroy(conv);
-        return dpf_fail(err, DPF_ERR_UNSUPPORTED, "oneDNN cannot build a convolution of %d filters %dx%d/%d over %dx%dx%d",
-                        s->n, s->size, s->size, s->stride, s->w, s->h, s->c);
+        return dpf_fail(err, DPF_ERR_UNSUPPORTED,
+                        "oneDNN cannot build a convolution of %d filters %dx%d/%d over %dx%dx%d", s->n, s->size,
+                        s->size, s->stride, s->w, s->h, s->c);
     }
     *state = conv;
     return DPF_OK;

@@ -20,8 +20,7 @@ typedef struct plane_ops {
     /* y = f(a * x + b); x may be y. */
     void (*affine)(const float *x, float *y, size_t n, float a, float b, dpf_activation f);
     /* d *= f'(y), then sums[0] = sum of d, sums[1] = sum of d * (x - mean); x NULL: only the first. */
-    void (*gradient)(float *d, const float *y, const float *x, size_t n, float mean, dpf_activation f,
-                     float sums[2]);
+    void (*gradient)(float *d, const float *y, const float *x, size_t n, float mean, dpf_activation f, float sums[2]);
     /* d = a * d + b * (x - mean) + c */
     void (*normalise_gradient)(float *d, const float *x, size_t n, float mean, float a, float b, float c);
     /* y = f(s * x + t * z) ; y += s * x */

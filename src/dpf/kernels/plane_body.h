@@ -108,5 +108,6 @@ static void plane_accumulate(const float *x, float *y, size_t n, float s) {
         y[i] += s * x[i];
 }
 
-const plane_ops PLANE_TABLE = {PLANE_ISA,      plane_sum,      plane_squares,           plane_affine,
-                               plane_gradient, plane_normalise_gradient, plane_add, plane_accumulate};
+const plane_ops PLANE_TABLE = {PLANE_ISA,    plane_sum,       plane_squares,
+                               plane_affine, plane_gradient,  plane_normalise_gradient,
+                               plane_add,    plane_accumulate};

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The hook. Three functions stand in for Darknet's convolutional layer:
+ *
+ *   forward    y = f(batchnorm(w~ * x))     w~ = mask * w, or w where nothing is pruned
+ *   backward   gradients at w~, for the input and for ALL weights, pruned ones included
+ *   update     Darknet's own optimiser on the dense w; then, once all layers are
+ *              updated, the pruner may choose a new mask and refreshes w~
+ *
+ * One difference from Darknet is on purpose: its 1x1 convolution overwrites the gradient
+ * of its input, which loses what a later shortcut or route has put there; ours adds.
+ *
+ * What must stay true: Darknet calls update for the layers in ascending order, so the
+ * last prunable layer is where an iteration ends; callbacks get layers by value and
+ * carry no pointer of ours, so our state is found by the address of the weights.
+ */
+#include "hooks.h"
+
+#include <stdlib.h>
+
+#include "../kernels/batchnorm.h"
+
+static dn_hooks *registered; /* networks that are open; opened and closed by one thread */
+
+static dn_hook *find(const layer *l) {
+    for (dn_hooks *hooks = registered; hooks; hooks = hooks->next)
+        for (size_t i = 0; i < hooks->count; ++i)
+            if (hooks->hooks[i].key == l->weights)
+                return &hooks->hooks[i];
+    return NULL; /* never: only attached layers have our callbacks */
+}
+
+/* The convolution for the layer's present shape; NULL after noting the error. */
+static dpf_conv *conv_for(dn_hook *hook, const layer *l) {
+    dn_hooks *hooks = hook->owner;
+    const dpf_conv_shape shape = {l->batch, l->c, l->h, l->w, l->n, l->size, l->stride, l->pad, l->groups};
+    if (hook->conv) {
+        const dpf_conv_shape *now = dpf_conv_get_shape(hook->conv);
+        if (now->batch == shape.batch && now->h == shape.h && now->w == shape.w)
+            return hook->conv;
+        dpf_conv_free(hook->conv);
+    }
+    dpf_error error;
+    if (dpf_conv_new(&hook->conv, &shape, hooks->threads, DPF_CONV_AUTO, &error) != DPF_OK &&
+        hooks->error.status == DPF_OK)
+        dpf_fail(&hooks->error, error.status, "layer %d (convolutional): %.900s", hook->layer, error.text);
+    return hook->conv;
+}
+
+static dpf_norm norm_of(const dn_hook *hook, const layer *l) {
+    dpf_norm norm = {
+        .batch = (size_t)l->batch,
+        .channels = (size_t)l->n,
+        .spatial = (size_t)l->out_h * (size_t)l->out_w,
+        .threads = hook->owner->threads,
+        .activation = (dpf_activation)l->activation,
+        .scales = l->batch_normalize ? l->scales : NULL,
+        .biases = l->biases,
+        .mean = l->mean,
+        .variance = l->variance,
+        .rolling_mean = l->rolling_mean,
+        .rolling_variance = l->rolling_variance,
+        .scale_updates = l->scale_updates,
+        .bias_updates = l->bias_updates,
+    };
+    return norm;
+}
+
+static void forward(layer l, network net) {
+    dn_hook *hook = find(&l);
+    dpf_conv *conv = conv_for(hook, &l);
+    if (!conv)
+        return;
+    dpf_norm norm = norm_of(hook, &l);
+    int statistics = l.batch_normalize && net.train; /* keep the input of the normalisation for backward */
+    float *y = statistics ? l.x : l.output;
+    dpf_conv_forward(conv, net.input, hook->pruned ? hook->pruned : l.weights, y);
+    if (statistics)
+        dpf_norm_forward_train(&norm, l.x, l.output);
+    else
+        dpf_norm_forward(&norm, l.output, l.output);
+}
+
+static void backward(layer l, network net) {
+    dn_hook *hook = find(&l);
+    if (!hook->conv)
+        return;
+    dpf_norm norm = norm_of(hook, &l);
+    dpf_norm_backward(&norm, l.x, l.output, l.delta);
+    dpf_conv_backward(hook->conv, net.input, hook->pruned ? hook->pruned : l.weights, l.delta, l.weight_updates,
+                      net.delta);
+}
+
+static void update(layer l, update_args args) {
+    dn_hook *hook = find(&l);
+    dn_hooks *hooks = hook->owner;
+    hook->update(l, args);
+    if (hook->key != hooks->last_pruned_key || hooks->error.status != DPF_OK)
+        return;
+    dpf_error error;
+    if (dpf_pruner_advance(hooks->pruner, get_current_batch(hooks->net), &error) != DPF_OK)
+        hooks->error = error;
+}
+
+/* Darknet's own functions on w~: for the layers whose arithmetic we leave alone. */
+static void forward_by_darknet(layer l, network net) {
+    dn_hook *hook = find(&l);
+    if (hook->pruned)
+        l.weights = (float *)hook->pruned; /* only read */
+    hook->forward(l, net);
+}
+
+static void backward_by_darknet(layer l, network net) {
+    dn_hook *hook = find(&l);
+    if (hook->pruned)
+        l.weights = (float *)hook->pruned;
+    hook->backward(l, net);
+}
+
+/* Binary and xnor layers swap their weights around; they cannot be pruned. */
+static int can_hook(const layer *l) {
+    return l->type == CONVOLUTIONAL && !l->binary && !l->xnor;
+}
+
+/* Darknet skips im2col for every 1x1 filter, also with a stride or padding, where what
+ * it then computes is not a convolution. A network must mean the same with and without
+ * this plugin, so these rare layers keep it. */
+static int is_convolution(const layer *l) {
+    return l->size > 1 || (l->stride == 1 && l->pad == 0);
+}
+
+dpf_status dn_hooks_attach(dn_hooks *hooks, dpf_error *err) {
+    network *net = hooks->net;
+    hooks->hooks = calloc((size_t)net->n + 1, sizeof *hooks->hooks);
+    if (!hooks->hooks)
+        return dpf_fail_memory(err, (size_t)net->n * sizeof *hooks->hooks, "the hooks");
+    dn_layers_set_threads(hooks->threads);
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
+        if (!can_hook(l)) {
+            dn_layers_attach(l);
+            continue;
+        }
+        hooks->hooks[hooks->count++] = (dn_hook){.owner = hooks,
+                                                 .layer = i,
+                                                 .key = l->weights,
+                                                 .forward = l->forward,
+                                                 .backward = l->backward,
+                                                 .update = l->update};
+        l->forward = is_convolution(l) ? forward : forward_by_darknet;
+        l->backward = is_convolution(l) ? backward : backward_by_darknet;
+        l->update = update;
+    }
+    hooks->next = registered;
+    registered = hooks;
+    return DPF_OK;
+}
+
+void dn_hooks_prune(dn_hooks *hooks, dpf_pruner *pruner, const size_t *which) {
+    hooks->pruner = pruner;
+    for (size_t i = 0; i < dpf_pruner_tensors(pruner); ++i) {
+        hooks->hooks[which[i]].pruned = dpf_pruner_pruned(pruner, i);
+        hooks->last_pruned_key = hooks->hooks[which[i]].key;
+    }
+}
+
+void dn_hooks_detach(dn_hooks *hooks) {
+    for (dn_hooks **at = &registered; *at; at = &(*at)->next)
+        if (*at == hooks) {
+            *at = hooks->next;
+            break;
+        }
+    for (size_t i = 0; i < hooks->count; ++i)
+        dpf_conv_free(hooks->hooks[i].conv);
+    free(hooks->hooks);
+    hooks->hooks = NULL;
+    hooks->count = 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Functions that libdarknet.so calls by name and that the program answers instead: a
+ * strong definition in the program wins over the library's own, because the library
+ * was linked to allow it.
+ *
+ *   rand, srand   repeatable streams (random.h)
+ *   gemm          OpenBLAS, for the layers that are not hooked (connected, recurrent, ...)
+ *   fill_cpu      the clearing of all deltas before each forward pass, on all cores
+ *
+ * What must stay true: same arguments, same meaning as Darknet's.
+ */
+#include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <darknet.h>
+
+#include "random.h"
+
+static _Thread_local uint64_t state = 1;
+
+/* One step of splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t mix(uint64_t *s) {
+    uint64_t z = (*s += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+int rand(void) {
+    return (int)(mix(&state) >> 33); /* 0 .. 2^31 - 1 = RAND_MAX */
+}
+
+void srand(unsigned seed) {
+    state = seed;
+}
+
+void dn_random_set(uint64_t seed, enum dn_stream stream, uint64_t iteration, uint64_t index) {
+    uint64_t s = seed;
+    s = mix(&s) ^ (uint64_t)stream;
+    s = mix(&s) ^ iteration;
+    s = mix(&s) ^ index;
+    state = mix(&s);
+}
+
+void gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA, float *C,
+          int ldc);
+
+void gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA, float *C,
+          int ldc) {
+    cblas_sgemm(CblasRowMajor, TA ? CblasTrans : CblasNoTrans, TB ? CblasTrans : CblasNoTrans, M, N, K, ALPHA, A, lda,
+                B, ldb, BETA, C, ldc);
+}
+
+void fill_cpu(int N, float ALPHA, float *X, int INCX) {
+    if (ALPHA == 0 && INCX == 1 && N > 0) {
+        const long block = 1 << 18;
+#pragma omp parallel for schedule(static) if (N > block)
+        for (long i = 0; i < N; i += block)
+            memset(X + i, 0, sizeof(float) * (size_t)(N - i < block ? N - i : block));
+        return;
+    }
+    for (int i = 0; i < N; ++i)
+        X[(size_t)i * (size_t)INCX] = ALPHA;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pictures through Darknet's own loader and augmentation, one call a picture, pictures
+ * shared out among all cores. Each picture has its own stream of random numbers, so
+ * neither the number of threads nor their timing shows in the result.
+ *
+ * The pictures are decoded between iterations, not beside them: on the cores that the
+ * convolutions use, a loader in the background costs more than it hides. What would
+ * be hidden is the disk; the caller can have the kernel read ahead (dn_read_ahead).
+ */
+#include "net.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "random.h"
+
+data load_data_augment(char **paths, int n, int m, char **labels, int k, tree *hierarchy, int min, int max, int size,
+                       float angle, float aspect, float hue, float saturation, float exposure, int center);
+
+void dn_data_free(dn_data *images) {
+    if (!images)
+        return;
+    free_data(images->d);
+    free(images);
+}
+
+/* random=1: a new size every 40 iterations, as Darknet's classifier has it. */
+static void follow_random_size(dn_net *dn, size_t iteration) {
+    if (!dn->net->random)
+        return;
+    dn_random_set(dn->seed, DN_STREAM_SIZE, iteration / 40, 0);
+    int side = (rand() % 11 + 4) * 32;
+    if (side == dn->width && side == dn->height)
+        return;
+    int saved = dn_mute(dn->quiet);
+    resize_network(dn->net, side, side);
+    dn_unmute(saved);
+    dn->width = dn->height = side;
+}
+
+/* One picture for training: X and y of one row, owned by the caller. */
+static data load_one(const dn_net *dn, const dn_load_args *args, size_t i) {
+    const network *net = dn->net;
+    char *path = (char *)args->paths[i]; /* Darknet only reads it */
+    int side = dn->width;
+    dn_random_set(dn->seed, DN_STREAM_IMAGE, args->iteration, i);
+    return load_data_augment(&path, 1, 0, (char **)args->labels, args->classes, net->hierarchy,
+                             (int)(net->min_ratio * (float)side), (int)(net->max_ratio * (float)side), side, net->angle,
+                             net->aspect, net->hue, net->saturation, net->exposure, net->center);
+}
+
+/* One picture as `classifier valid` sees it. */
+static float *load_centre(const dn_net *dn, const char *path) {
+    image whole = load_image_color((char *)path, 0, 0);
+    image crop = center_crop_image(whole, dn->net->w, dn->net->h);
+    free_image(whole);
+    return crop.data;
+}
+
+dpf_status dn_load(dn_net *dn, const dn_load_args *args, dn_data **out, dpf_error *err) {
+    size_t n = args->count;
+    *out = NULL;
+    if (args->augment)
+        follow_random_size(dn, args->iteration);
+    dn_data *images = calloc(1, sizeof *images);
+    if (!images)
+        return dpf_fail_memory(err, sizeof *images, "pictures");
+    images->d.w = dn->net->w;
+    images->d.h = dn->net->h;
+    images->d.X = (matrix){.rows = (int)n, .cols = dn->net->w * dn->net->h * 3, .vals = calloc(n + 1, sizeof(float *))};
+    images->d.y = (matrix){.rows = (int)n, .cols = args->classes, .vals = calloc(n + 1, sizeof(float *))};
+    if (!images->d.X.vals || !images->d.y.vals) {
+        dn_data_free(images);
+        return dpf_fail_memory(err, n * sizeof(float *), "pictures");
+    }
+#pragma omp parallel for num_threads(dn->threads) schedule(dynamic, 1)
+    for (size_t i = 0; i < n; ++i) {
+        if (!args->augment) {
+            images->d.X.vals[i] = load_centre(dn, args->paths[i]);
+            continue;
+        }
+        data one = load_one(dn, args, i);
+        images->d.X.vals[i] = one.X.vals[0];
+        images->d.y.vals[i] = one.y.vals[0];
+        free(one.X.vals);
+        free(one.y.vals);
+    }
+    *out = images;
+    return DPF_OK;
+}
+
+void dn_read_ahead(const char *const *paths, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue; /* whoever reads it will say so */
+        posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+        close(fd);
+    }
+}
+
+dpf_status dn_predict_file(dn_net *dn, const char *path, float *output, dpf_error *err) {
+    image whole = load_image_color((char *)path, 0, 0);
+    image fit = letterbox_image(whole, dn->net->w, dn->net->h);
+    float *row = fit.data;
+    dn_data one = {.d = {.X = {.rows = 1, .cols = dn->net->inputs, .vals = &row}}};
+    dpf_status status = dn_predict(dn, &one, output, err);
+    free_image(whole);
+    free_image(fit);
+    return status;
+}

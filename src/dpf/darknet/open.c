@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens a cfg and its weights as a Darknet network with our hooks in it.
+ *
+ * What must stay true: everything that can be wrong with the files is found before
+ * Darknet's parser sees them, because that one exits, or goes on silently; and no
+ * file is left behind, because the cfg that Darknet reads ([dpf] taken out) lives in
+ * memory only.
+ */
+#include "net.h"
+
+#include <cblas.h>
+#include <fcntl.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../model/weights.h"
+#include "random.h"
+
+int dn_mute(int quiet) {
+    if (!quiet)
+        return -1;
+    fflush(stderr);
+    int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (saved >= 0 && null >= 0)
+        dup2(null, STDERR_FILENO);
+    if (null >= 0)
+        close(null);
+    return saved;
+}
+
+void dn_unmute(int saved) {
+    if (saved < 0)
+        return;
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+}
+
+/* The cfg text for Darknet; batch > 0 stands in for the cfg's batch and subdivisions
+ * (Darknet takes the first of two equal keys). */
+static char *darknet_text(const dpf_cfg *cfg, int batch) {
+    char *text = dpf_cfg_for_darknet(cfg);
+    if (!text || batch <= 0)
+        return text;
+    char *end = strchr(text, '\n'), *result = NULL;
+    if (end && asprintf(&result, "%.*s\nbatch=%d\nsubdivisions=1%s", (int)(end - text), text, batch, end) < 0)
+        result = NULL;
+    free(text);
+    return result;
+}
+
+static dpf_status parse(dn_net *dn, const dn_open_args *args, dpf_error *err) {
+    char *text = darknet_text(dn->cfg, args->batch);
+    if (!text)
+        return dpf_fail_memory(err, 0, "the cfg");
+    int fd = memfd_create("cfg", MFD_CLOEXEC);
+    size_t length = strlen(text);
+    ssize_t written = fd < 0 ? -1 : write(fd, text, length);
+    free(text);
+    if (written != (ssize_t)length) {
+        if (fd >= 0)
+            close(fd);
+        return dpf_fail(err, DPF_ERR_IO, "%s: cannot hand the cfg to Darknet's parser", args->cfg_path);
+    }
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int saved = dn_mute(args->quiet);
+    dn_random_set(args->seed, DN_STREAM_WEIGHTS, 0, 0);
+    dn->net = parse_network_cfg(path);
+    close(fd);
+    if (args->weights_path)
+        load_weights(dn->net, (char *)args->weights_path);
+    dn_unmute(saved);
+    if (args->clear)
+        *dn->net->seen = 0;
+    return DPF_OK;
+}
+
+/* Reads and checks what Darknet would not. */
+static dpf_status check(dn_net *dn, const dn_open_args *args, dpf_error *err) {
+    dpf_status status = dpf_cfg_read(&dn->cfg, args->cfg_path, err);
+    if (status == DPF_OK && args->dpf_path)
+        status = dpf_cfg_read(&dn->dpf_cfg, args->dpf_path, err);
+    if (status == DPF_OK)
+        status = dpf_graph_new(&dn->graph, dn->cfg, dn->dpf_cfg, err);
+    if (status == DPF_OK)
+        status = dpf_graph_check_stock(dn->graph, args->train, err);
+    if (status == DPF_OK && args->weights_path)
+        status = dpf_weights_check(dn->graph, args->weights_path, err);
+    return status;
+}
+
+static dpf_status attach_pruner(dn_net *dn, const dn_open_args *args, dpf_error *err) {
+    dpf_options options;
+    dpf_status status = dpf_graph_options(dn->graph, &options, err);
+    if (status != DPF_OK)
+        return status;
+    size_t room = dn->hooks.count + 1;
+    dpf_tensor *tensors = calloc(room, sizeof *tensors);
+    size_t *which = calloc(room, sizeof *which);
+    char(*names)[64] = calloc(room, sizeof *names);
+    dn->tensor_layer = calloc(room, sizeof *dn->tensor_layer);
+    if (!tensors || !which || !names || !dn->tensor_layer) {
+        status = dpf_fail_memory(err, room * sizeof *tensors, "the pruner");
+        goto done;
+    }
+    for (size_t i = 0; i < dn->hooks.count; ++i) {
+        int index = dn->hooks.hooks[i].layer;
+        const dpf_graph_layer *layer = &dn->graph->layers[index];
+        if (!layer->prunable)
+            continue;
+        snprintf(names[dn->tensors], sizeof *names, "layer %d (convolutional)", index);
+        tensors[dn->tensors] = (dpf_tensor){.name = names[dn->tensors],
+                                            .weights = dn->net->layers[index].weights,
+                                            .count = layer->weights,
+                                            .sparsity = layer->sparsity};
+        which[dn->tensors] = i;
+        dn->tensor_layer[dn->tensors++] = index;
+    }
+    if (dn->tensors == 0)
+        status = dpf_fail(err, DPF_ERR_RANGE,
+                          "%s:%d: [dpf] has nothing to prune: no convolutional layer of this cfg is prunable; "
+                          "prune=1 in a layer's section makes it so",
+                          dn->graph->dpf_file, dn->graph->dpf_line);
+    if (status == DPF_OK)
+        status = dpf_pruner_new(&dn->pruner, &options, tensors, dn->tensors, err);
+    if (status == DPF_OK)
+        status = dpf_pruner_start(dn->pruner, get_current_batch(dn->net), err);
+    if (status == DPF_OK)
+        dn_hooks_prune(&dn->hooks, dn->pruner, which);
+done:
+    free(tensors);
+    free(which);
+    free(names);
+    (void)args;
+    return status;
+}
+
+dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err) {
+    *out = NULL;
+    dn_net *dn = calloc(1, sizeof *dn);
+    if (!dn)
+        return dpf_fail_memory(err, sizeof *dn, "a network");
+    dn->threads = args->threads > 0 ? args->threads : omp_get_num_procs();
+    dn->seed = args->seed;
+    dn->quiet = args->quiet;
+    omp_set_num_threads(dn->threads);
+    openblas_set_num_threads(dn->threads);
+    dpf_status status = check(dn, args, err);
+    if (status == DPF_OK)
+        status = parse(dn, args, err);
+    if (status != DPF_OK)
+        goto fail;
+    dn->width = dn->net->w;
+    dn->height = dn->net->h;
+    dn->hooks.net = dn->net;
+    dn->hooks.threads = dn->threads;
+    if (!args->unhooked)
+        status = dn_hooks_attach(&dn->hooks, err);
+    if (status == DPF_OK && args->train && !args->dense && dn->graph->has_dpf && !args->unhooked)
+        status = attach_pruner(dn, args, err);
+    if (status != DPF_OK)
+        goto fail;
+    *out = dn;
+    return DPF_OK;
+fail:
+    dn_close(dn);
+    return status;
+}
+
+void dn_close(dn_net *dn) {
+    if (!dn)
+        return;
+    dn_hooks_detach(&dn->hooks);
+    if (dn->net)
+        free_network(dn->net);
+    dpf_pruner_free(dn->pruner);
+    dpf_graph_free(dn->graph);
+    dpf_cfg_free(dn->cfg);
+    dpf_cfg_free(dn->dpf_cfg);
+    free(dn->tensor_layer);
+    free(dn->batch);
+    free(dn);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Our layers against libdarknet's own functions on the same network, weights, input
+ * and gradient: outputs, gradients, running statistics and weights after an update.
+ *
+ * Tolerance: both compute in single precision in different order. A result is a sum of
+ * up to a few thousand products, so each is compared within 2e-4 of the largest
+ * magnitude in its array (batch norm over few pixels loses two more digits).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dpf/darknet/hooks.h"
+
+static const char *const activations[] = {"logistic", "relu", "relie", "linear", "ramp",    "tanh",  "plse",
+                                          "leaky",    "elu",  "loggy", "stair",  "hardtan", "lhtan", "selu"};
+
+static network *parse_text(const char *text) {
+    char path[] = "/tmp/dpf-fidelity-XXXXXX";
+    int fd = mkstemp(path), null = open("/dev/null", O_WRONLY), saved = dup(2);
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    dup2(null, 2);
+    network *net = parse_network_cfg(path);
+    dup2(saved, 2);
+    close(saved);
+    close(null);
+    unlink(path);
+    return net;
+}
+
+static float *random_floats(size_t n, float scale) {
+    float *x = malloc(n * sizeof *x);
+    for (size_t i = 0; i < n; ++i)
+        x[i] = scale * (2.0f * (float)rand() / (float)RAND_MAX - 1.0f);
+    return x;
+}
+
+static void same(const char *what, const char *text, const float *a, const float *b, size_t n, float tolerance) {
+    float largest = 0, worst = 0;
+    size_t where = 0;
+    for (size_t i = 0; i < n; ++i) {
+        assert_true(isfinite(a[i]) && isfinite(b[i]));
+        if (fabsf(b[i]) > largest)
+            largest = fabsf(b[i]);
+        if (fabsf(a[i] - b[i]) > worst) {
+            worst = fabsf(a[i] - b[i]);
+            where = i;
+        }
+    }
+    if (worst > tolerance * largest + 1e-6f) {
+        print_error("%s differs at %zu: ours %g, Darknet's %g (largest %g)\n%s\n", what, where, (double)a[where],
+                    (double)b[where], (double)largest, text);
+        fail();
+    }
+}
+
+/* One pass of the last layer of a net: input of every layer comes from the layer before. */
+typedef struct pass {
+    network *net;
+    dn_hooks hooks;
+} pass;
+
+static void open_pass(pass *p, const char *text, int hooked) {
+    *p = (pass){.net = parse_text(text)};
+    p->hooks.net = p->net;
+    p->hooks.threads = 2;
+    if (hooked) {
+        dpf_error err;
+        assert_int_equal(dn_hooks_attach(&p->hooks, &err), DPF_OK);
+    }
+}
+
+static void close_pass(pass *p) {
+    if (p->hooks.hooks)
+        dn_hooks_detach(&p->hooks);
+    free_network(p->net);
+}
+
+/* Forward, backward with the given gradient at the output, update. */
+static void run(pass *p, float *input, float *input_delta, const float *gradient) {
+    network net = *p->net;
+    net.train = 1;
+    net.input = input;
+    for (int i = 0; i < net.n; ++i) {
+        layer l = net.layers[i];
+        net.index = i;
+        memset(l.delta, 0, sizeof(float) * (size_t)l.outputs * (size_t)l.batch);
+        l.forward(l, net);
+        net.input = l.output;
+    }
+    layer last = net.layers[net.n - 1];
+    memcpy(last.delta, gradient, sizeof(float) * (size_t)last.outputs * (size_t)last.batch);
+    for (int i = net.n - 1; i >= 0; --i) {
+        layer l = net.layers[i];
+        net.index = i;
+        net.input = i ? net.layers[i - 1].output : input;
+        net.delta = i ? net.layers[i - 1].delta : input_delta;
+        l.backward(l, net);
+    }
+}
+
+static void copy_weights(network *to, const network *from) {
+    for (int i = 0; i < to->n; ++i) {
+        layer *a = &to->layers[i], *b = &from->layers[i];
+        if (a->type != CONVOLUTIONAL)
+            continue;
+        for (int k = 0; k < a->n; ++k) {
+            a->biases[k] = b->biases[k] = (float)rand() / (float)RAND_MAX - 0.5f;
+            if (a->batch_normalize)
+                a->scales[k] = b->scales[k] = 0.5f + (float)rand() / (float)RAND_MAX;
+        }
+        memcpy(a->weights, b->weights, sizeof(float) * (size_t)a->nweights);
+    }
+}
+
+static void compare_layer(const char *text, const layer *a, const layer *b, float tolerance) {
+    size_t out = (size_t)a->outputs * (size_t)a->batch;
+    same("output", text, a->output, b->output, out, tolerance);
+    same("delta", text, a->delta, b->delta, out, tolerance);
+    if (a->type != CONVOLUTIONAL)
+        return;
+    same("weight gradient", text, a->weight_updates, b->weight_updates, (size_t)a->nweights, tolerance);
+    same("bias gradient", text, a->bias_updates, b->bias_updates, (size_t)a->n, tolerance);
+    if (a->batch_normalize) {
+        same("scale gradient", text, a->scale_updates, b->scale_updates, (size_t)a->n, tolerance);
+        same("rolling mean", text, a->rolling_mean, b->rolling_mean, (size_t)a->n, tolerance);
+        same("rolling variance", text, a->rolling_variance, b->rolling_variance, (size_t)a->n, tolerance);
+    }
+}
+
+static void update_all(pass *p) {
+    update_args args = {.batch = p->net->batch, .learning_rate = 0.1f, .momentum = 0.9f, .decay = 0.0005f, .t = 1};
+    for (int i = 0; i < p->net->n; ++i)
+        if (p->net->layers[i].update)
+            p->net->layers[i].update(p->net->layers[i], args);
+}
+
+static void compare(const char *text, float tolerance) {
+    pass ours, theirs;
+    open_pass(&ours, text, 1);
+    open_pass(&theirs, text, 0);
+    copy_weights(ours.net, theirs.net);
+    layer last = theirs.net->layers[theirs.net->n - 1];
+    size_t in = (size_t)theirs.net->inputs * (size_t)theirs.net->batch, out = (size_t)last.outputs * (size_t)last.batch;
+    float *input = random_floats(in, 1), *gradient = random_floats(out, 1);
+    float *da = random_floats(in, 1), *db = malloc(in * sizeof *db); /* not zero: backward must add, */
+    if (theirs.net->layers[0].size == 1)                             /* but Darknet's 1x1 overwrites */
+        memset(da, 0, in * sizeof *da);
+    memcpy(db, da, in * sizeof *db);
+    run(&ours, input, da, gradient);
+    run(&theirs, input, db, gradient);
+    for (int i = 0; i < ours.net->n; ++i)
+        compare_layer(text, &ours.net->layers[i], &theirs.net->layers[i], tolerance);
+    same("input gradient", text, da, db, in, tolerance);
+    update_all(&ours);
+    update_all(&theirs);
+    for (int i = 0; i < ours.net->n; ++i) {
+        layer a = ours.net->layers[i], b = theirs.net->layers[i];
+        if (a.type == CONVOLUTIONAL) {
+            same("weights", text, a.weights, b.weights, (size_t)a.nweights, tolerance);
+            same("biases", text, a.biases, b.biases, (size_t)a.n, tolerance);
+        }
+    }
+    free(input);
+    free(gradient);
+    free(da);
+    free(db);
+    close_pass(&ours);
+    close_pass(&theirs);
+}
+
+static void conv_text(char *text, size_t size, int batch, int h, int w, int c, int n, int k, int stride, int pad,
+                      int groups, int bn, const char *activation) {
+    snprintf(text, size,
+             "[net]\nbatch=%d\nsubdivisions=1\nheight=%d\nwidth=%d\nchannels=%d\n"
+             "[convolutional]\nbatch_normalize=%d\nfilters=%d\nsize=%d\nstride=%d\npadding=%d\ngroups=%d\n"
+             "activation=%s\n",
+             batch, h, w, c, bn, n, k, stride, pad, groups, activation);
+}
+
+static void test_convolution_grid(void **state) {
+    (void)state;
+    static const int sizes[] = {1, 3, 5, 7};
+    static const struct {
+        int c, n, groups;
+    } channels[] = {{3, 16, 1}, {16, 16, 1}, {5, 7, 1}, {8, 12, 2}, {6, 6, 6}, {16, 16, 16}};
+    char text[512];
+    int turn = 0;
+    for (size_t s = 0; s < 4; ++s)
+        for (int stride = 1; stride <= 2; ++stride)
+            for (int pad = 0; pad <= sizes[s] / 2; pad += sizes[s] / 2 ? sizes[s] / 2 : 1)
+                for (size_t g = 0; g < sizeof channels / sizeof *channels; ++g)
+                    for (int bn = 0; bn <= 1; ++bn) {
+                        int batch = 1 + turn % 4, h = 9 + turn % 5, w = 8 + turn % 3;
+                        conv_text(text, sizeof text, batch, h, w, channels[g].c, channels[g].n, sizes[s], stride, pad,
+                                  channels[g].groups, bn, turn % 2 ? "leaky" : "linear");
+                        compare(text, 5e-4f);
+                        ++turn;
+                    }
+}
+
+static void test_activations(void **state) {
+    (void)state;
+    char text[512];
+    for (size_t a = 0; a < sizeof activations / sizeof *activations; ++a)
+        for (int bn = 0; bn <= 1; ++bn) {
+            /* stair jumps: equal inputs up to rounding may land on either side, so few of them */
+            conv_text(text, sizeof text, 4, 8, 8, 3, 8, 3, 1, 1, 1, bn, activations[a]);
+            compare(text, 5e-4f);
+        }
+}
+
+static void test_more_pictures_than_threads(void **state) {
+    (void)state;
+    char text[512];
+    static const int batches[] = {1, 2, 3, 7, 16, 24};
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; ++i) {
+        conv_text(text, sizeof text, batches[i], 16, 16, 16, 32, 3, 2, 1, 1, 1, "relu");
+        compare(text, 5e-4f);
+    }
+}
+
+static void test_other_layers(void **state) {
+    (void)state;
+    compare("[net]\nbatch=3\nsubdivisions=1\nheight=13\nwidth=11\nchannels=4\n"
+            "[convolutional]\nfilters=8\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
+            "[maxpool]\nsize=2\nstride=2\n"
+            "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=1\npad=1\nactivation=linear\n"
+            "[shortcut]\nfrom=-2\nactivation=relu\n"
+            "[maxpool]\nsize=3\nstride=1\n"
+            "[avgpool]\n",
+            1e-3f);
+    compare("[net]\nbatch=2\nsubdivisions=1\nheight=16\nwidth=16\nchannels=4\n"
+            "[convolutional]\nfilters=8\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
+            "[convolutional]\nbatch_normalize=1\nfilters=12\nsize=3\nstride=2\npad=1\nactivation=linear\n"
+            "[shortcut]\nfrom=-2\nactivation=leaky\n"
+            "[convolutional]\nfilters=8\nsize=1\nstride=1\nactivation=linear\n"
+            "[shortcut]\nfrom=1\nactivation=linear\n",
+            1e-3f);
+}
+
+/* Where Darknet's 1x1 convolution overwrites the gradient of its input, ours adds to it. */
+static void test_one_by_one_adds(void **state) {
+    (void)state;
+    char text[512];
+    conv_text(text, sizeof text, 2, 8, 8, 5, 7, 1, 1, 0, 1, 1, "leaky");
+    pass p;
+    open_pass(&p, text, 1);
+    size_t in = (size_t)p.net->inputs * 2, out = (size_t)p.net->layers[0].outputs * 2;
+    float *input = random_floats(in, 1), *gradient = random_floats(out, 1);
+    float *zero = calloc(in, sizeof *zero), *before = random_floats(in, 1), *sum = malloc(in * sizeof *sum);
+    memcpy(sum, before, in * sizeof *sum);
+    run(&p, input, zero, gradient);
+    run(&p, input, sum, gradient);
+    for (size_t i = 0; i < in; ++i)
+        sum[i] -= before[i];
+    same("added gradient", text, sum, zero, in, 1e-5f);
+    free(input);
+    free(gradient);
+    free(zero);
+    free(before);
+    free(sum);
+    close_pass(&p);
+}
+
+/* d(loss)/d(weight) by a symmetric difference, loss = <gradient, output>, in double. */
+static double loss_of(pass *p, float *input, float *scratch, const float *gradient) {
+    run(p, input, scratch, gradient);
+    layer last = p->net->layers[p->net->n - 1];
+    double loss = 0;
+    for (int i = 0; i < last.outputs * last.batch; ++i)
+        loss += (double)last.output[i] * (double)gradient[i];
+    return loss;
+}
+
+static void test_numeric_gradient(void **state) {
+    (void)state;
+    char text[512];
+    for (int bn = 0; bn <= 1; ++bn) {
+        conv_text(text, sizeof text, 4, 7, 7, 4, 6, 3, 1, 1, 1, bn, "tanh");
+        pass p;
+        open_pass(&p, text, 1);
+        size_t in = (size_t)p.net->inputs * 4;
+        layer l = p.net->layers[0];
+        float *input = random_floats(in, 1), *gradient = random_floats((size_t)l.outputs * 4, 1);
+        float *dx = calloc(in, sizeof *dx), *scratch = calloc(in, sizeof *scratch);
+        run(&p, input, dx, gradient);
+        float *dw = malloc(sizeof(float) * (size_t)l.nweights);
+        memcpy(dw, l.weight_updates, sizeof(float) * (size_t)l.nweights);
+        const float step = 5e-3f;
+        for (int k = 0; k < l.nweights; k += 17) {
+            float kept = l.weights[k];
+            l.weights[k] = kept + step;
+            double up = loss_of(&p, input, scratch, gradient);
+            l.weights[k] = kept - step;
+            double down = loss_of(&p, input, scratch, gradient);
+            l.weights[k] = kept;
+            assert_true(fabs((up - down) / (2.0 * (double)step) - (double)dw[k]) < 0.02 + 0.02 * fabs((double)dw[k]));
+        }
+        for (size_t k = 0; k < in; k += 37) {
+            float kept = input[k];
+            input[k] = kept + step;
+            double up = loss_of(&p, input, scratch, gradient);
+            input[k] = kept - step;
+            double down = loss_of(&p, input, scratch, gradient);
+            input[k] = kept;
+            assert_true(fabs((up - down) / (2.0 * (double)step) - (double)dx[k]) < 0.02 + 0.02 * fabs((double)dx[k]));
+        }
+        free(input);
+        free(gradient);
+        free(dx);
+        free(dw);
+        free(scratch);
+        close_pass(&p);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_convolution_grid),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_more_pictures_than_threads),
+        cmocka_unit_test(test_other_layers),
+        cmocka_unit_test(test_one_by_one_adds),
+        cmocka_unit_test(test_numeric_gradient),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
