@@ -11,11 +11,13 @@
  * What must stay true: same arguments, same meaning as Darknet's.
  */
 #include <cblas.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <darknet.h>
 
+#include "interpose.h"
 #include "random.h"
 
 static _Thread_local uint64_t state = 1;
@@ -44,16 +46,40 @@ void dn_random_set(uint64_t seed, enum dn_stream stream, uint64_t iteration, uin
     state = mix(&s);
 }
 
-void gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA, float *C,
-          int ldc);
+typedef void gemm_function(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb,
+                           float BETA, float *C, int ldc);
+gemm_function gemm;
+
+static int plain;
+
+void dn_interpose(int on) {
+    plain = !on;
+}
+
+/* libdarknet's own function of that name, which ours hides. */
+static void *hidden(const char *name) {
+    return dlsym(RTLD_NEXT, name);
+}
 
 void gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA, float *C,
           int ldc) {
+    if (plain) {
+        gemm_function *own;
+        *(void **)&own = hidden("gemm");
+        own(TA, TB, M, N, K, ALPHA, A, lda, B, ldb, BETA, C, ldc);
+        return;
+    }
     cblas_sgemm(CblasRowMajor, TA ? CblasTrans : CblasNoTrans, TB ? CblasTrans : CblasNoTrans, M, N, K, ALPHA, A, lda,
                 B, ldb, BETA, C, ldc);
 }
 
 void fill_cpu(int N, float ALPHA, float *X, int INCX) {
+    if (plain) {
+        void (*own)(int, float, float *, int);
+        *(void **)&own = hidden("fill_cpu");
+        own(N, ALPHA, X, INCX);
+        return;
+    }
     if (ALPHA == 0 && INCX == 1 && N > 0) {
         const long block = 1 << 18;
 #pragma omp parallel for schedule(static) if (N > block)

@@ -19,7 +19,7 @@ struct dn_net {
     int *tensor_layer; /* layer of each tensor of the pruner */
     size_t tensors;
     int width, height; /* of the network as it is now (random=1 changes it) */
-    int threads, quiet;
+    int threads, quiet, unhooked;
     uint64_t seed;
     float *batch; /* dn_predict's input, mini-batch * inputs floats; made on first use */
 };

@@ -149,6 +149,7 @@ dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err) {
     dn->threads = args->threads > 0 ? args->threads : omp_get_num_procs();
     dn->seed = args->seed;
     dn->quiet = args->quiet;
+    dn->unhooked = args->unhooked;
     omp_set_num_threads(dn->threads);
     openblas_set_num_threads(dn->threads);
     dpf_status status = check(dn, args, err);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../model/file.h"
+#include "interpose.h"
 #include "random.h"
 
 void dn_get_info(const dn_net *dn, dn_info *out) {
@@ -84,6 +85,7 @@ dpf_status dn_train(dn_net *dn, dn_data *images, float *loss, dpf_error *err) {
     if (images->d.X.rows != want)
         return dpf_fail(err, DPF_ERR_ARGUMENT, "an iteration takes %d pictures, not %d", want, images->d.X.rows);
     dn_random_set(dn->seed, DN_STREAM_TRAIN, get_current_batch(dn->net), 0);
+    dn_interpose(!dn->unhooked);
     *loss = train_network(dn->net, images->d);
     if (dn->hooks.error.status != DPF_OK) {
         if (err)
@@ -103,6 +105,7 @@ dpf_status dn_predict(dn_net *dn, const dn_data *images, float *output, dpf_erro
         dn->batch = calloc(batch * in, sizeof *dn->batch);
     if (!dn->batch)
         return dpf_fail_memory(err, batch * in * sizeof *dn->batch, "a batch of pictures");
+    dn_interpose(!dn->unhooked);
     for (size_t first = 0; first < rows; first += batch) {
         size_t here = rows - first < batch ? rows - first : batch;
         for (size_t i = 0; i < here; ++i)

@@ -25,7 +25,7 @@ typedef struct dpf_cfg {
     char *file;            /* name for messages */
     dpf_section *sections; /* in file order; sections[0] is [net] or [network] in a valid network cfg */
     size_t count;
-    char *text;            /* storage of all strings */
+    char *text; /* storage of all strings */
 } dpf_cfg;
 
 /* Reads a file / takes a text. Fails with DPF_ERR_IO (missing, unreadable, a folder),

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The program `darknet`: Darknet's command line with pruning in its training.
+ * This file finds out which verb is meant.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../dpf/core/options.h"
+#include "classifier.h"
+#include "passthrough.h"
+#include "say.h"
+
+#ifndef DPF_VERSION
+#define DPF_VERSION "0.1.0"
+#endif
+
+static const char HELP[] =
+    "Darknet with Dynamic Pruning with Feedback (DPF) in its training\n"
+    "\n"
+    "  darknet classifier train DATA CFG [WEIGHTS]\n"
+    "      -clear       start at iteration 0, whatever WEIGHTS says\n"
+    "      -seed N      repeat a run bit for bit (order and augmentation of the images, first weights)\n"
+    "      -dpf FILE    take the [dpf] section from FILE, not from CFG\n"
+    "      -threads N   cores to use; all of them if not given\n"
+    "      -novalid     do not score the model at the end\n"
+    "  darknet classifier valid DATA CFG WEIGHTS\n"
+    "  darknet classifier predict DATA CFG WEIGHTS [IMAGE] [-t N]\n"
+    "  darknet version\n"
+    "\n"
+    "A [dpf] section in CFG, for example\n"
+    "\n"
+    "  [dpf]\n"
+    "  sparsity=0.9\n"
+    "\n"
+    "makes training end with a model that has 90 % of its convolution weights set to zero.\n"
+    "Training writes into the folder `backup` of DATA:\n"
+    "\n"
+    "  NAME_final.weights   the pruned model, for every Darknet\n"
+    "  NAME_last.weights    the dense weights, to go on training from\n"
+    "  NAME_log.csv, NAME_report.html\n"
+    "\n"
+    "Every other verb of Darknet (detect, detector, yolo, ...) is handed to /usr/bin/darknet,\n"
+    "or to the program that DARKNET_PROGRAM names.\n";
+
+/* Verbs that are Darknet's and not ours. */
+static const char *const darknet_verbs[] = {
+    "average",   "yolo",     "super", "lsd",         "detector",   "detect",    "cifar",   "go",  "rnn",
+    "coco",      "classify", "art",   "regressor",   "isegmenter", "segmenter", "tag",     "3d",  "test",
+    "nightmare", "rgbgr",    "reset", "denormalize", "statistics", "normalize", "rescale", "ops", "speed",
+    "oneoff",    "oneoff2",  "print", "partial",     "visualize",  "mkimg",     "imtest",  NULL};
+static const char *const darknet_classifier_verbs[] = {"fout",      "try",       "demo",  "gun",        "threat",
+                                                       "test",      "csv",       "label", "validmulti", "valid10",
+                                                       "validcrop", "validfull", NULL};
+static const char *const all_verbs[] = {"classifier", "version",   "help",   "average",   "yolo",        "super",
+                                        "lsd",        "detector",  "detect", "cifar",     "go",          "rnn",
+                                        "coco",       "classify",  "art",    "regressor", "isegmenter",  "segmenter",
+                                        "tag",        "nightmare", "rgbgr",  "reset",     "denormalize", "statistics",
+                                        "normalize",  "rescale",   "speed",  "oneoff",    "print",       "partial",
+                                        "visualize",  "mkimg",     "imtest", NULL};
+static const char *const classifier_verbs[] = {"train", "valid", "predict", NULL};
+
+static int is_one_of(const char *word, const char *const *list) {
+    for (size_t i = 0; list[i]; i++)
+        if (strcmp(word, list[i]) == 0)
+            return 1;
+    return 0;
+}
+
+static int asks_for_help(const char *word) {
+    static const char *const words[] = {"-h", "-help", "--help", "help", NULL};
+    return is_one_of(word, words);
+}
+
+static int unknown(const char *what, const char *word, const char *const *known) {
+    const char *nearest = dpf_nearest_word(word, known);
+    if (nearest)
+        say("unknown %s '%s'; did you mean '%s'?", what, word, nearest);
+    else
+        say("unknown %s '%s'; 'darknet help' lists what there is", what, word);
+    return EXIT_BAD;
+}
+
+static int classifier(int argc, char **argv) {
+    const char *verb = argc > 2 ? argv[2] : NULL;
+    if (!verb) {
+        say("'classifier' wants to know what to do: train, valid or predict; 'darknet help' has the details");
+        return EXIT_BAD;
+    }
+    for (int i = 2; i < argc; i++)
+        if (asks_for_help(argv[i]) && argv[i][0] == '-') {
+            fputs(HELP, stdout);
+            return EXIT_GOOD;
+        }
+    if (strcmp(verb, "train") == 0)
+        return classifier_train(argc - 3, argv + 3, argv);
+    if (strcmp(verb, "valid") == 0)
+        return classifier_valid(argc - 3, argv + 3);
+    if (strcmp(verb, "predict") == 0)
+        return classifier_predict(argc - 3, argv + 3);
+    if (is_one_of(verb, darknet_classifier_verbs))
+        return passthrough(argv);
+    return unknown("verb of 'classifier'", verb, classifier_verbs);
+}
+
+int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write with a message, not a silent death */
+    if (argc < 2) {
+        fputs(HELP, stderr);
+        return EXIT_BAD;
+    }
+    const char *verb = argv[1];
+    if (asks_for_help(verb)) {
+        fputs(HELP, stdout);
+        return EXIT_GOOD;
+    }
+    if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0 || strcmp(verb, "-version") == 0) {
+        printf("darknet-dpf %s\n", DPF_VERSION);
+        return EXIT_GOOD;
+    }
+    if (strcmp(verb, "classifier") == 0)
+        return classifier(argc, argv);
+    /* a Darknet that the user chose may have verbs that we do not know */
+    if (is_one_of(verb, darknet_verbs) || (getenv("DARKNET_PROGRAM") && getenv("DARKNET_PROGRAM")[0]))
+        return passthrough(argv);
+    return unknown("verb", verb, all_verbs);
+}

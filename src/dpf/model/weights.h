@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Darknet's .weights files. A header, then the layers' parameters as float32 in the
+ * order of dpf_graph_layer's `offset`, little-endian:
+ *
+ *   int32 major, minor, revision
+ *   seen   pictures trained on: int64 where 10 * major + minor >= 2, else int32
+ *
+ * Both headers occur in the wild (16 bytes for 0.1.0, 20 bytes for 0.2.x). Darknet
+ * itself reads a short file silently and a long one as if it fitted; check first.
+ */
+#ifndef DPF_MODEL_WEIGHTS_H
+#define DPF_MODEL_WEIGHTS_H
+
+#include <stdint.h>
+
+#include "../core/error.h"
+#include "graph.h"
+
+typedef struct dpf_weights_header {
+    int32_t major, minor, revision;
+    uint64_t seen;
+    size_t size; /* bytes of the header in the file: 16 or 20 */
+} dpf_weights_header;
+
+/* Reads the header of a file's first bytes. Fails with DPF_ERR_FORMAT when there are too
+ * few, or when they are none that any Darknet writes. `path` is for the message. */
+dpf_status dpf_weights_parse_header(dpf_weights_header *header, const char *path, const void *bytes, size_t size,
+                                    dpf_error *err);
+
+/* DPF_OK when the file is there, readable, has a good header and exactly the floats that
+ * the graph needs. DPF_ERR_IO, DPF_ERR_FORMAT (header), DPF_ERR_MISMATCH (length: names
+ * the layer that the file ends in, or the number of bytes that are left over). */
+dpf_status dpf_weights_check(const dpf_graph *graph, const char *path, dpf_error *err);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Training inside the real libdarknet, exactly: how many weights are pruned and when,
+ * what the mask may and may not do, and that a run repeats bit for bit. The pictures
+ * are made here: noise, brighter on the left in one class and on the right in the other.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <stb/stb_image_write.h>
+
+#include "dpf/darknet/adapter.h"
+#include "dpf/model/file.h"
+
+enum { PICTURES = 24, SIDE = 40, MAX_TENSORS = 8 };
+
+static char folder[] = "/tmp/dpf-training-XXXXXX";
+static char names[PICTURES][64];
+static const char *paths[PICTURES];
+static const char *const labels[] = {"_left", "_right"};
+
+static const char body[] =
+    "[convolutional]\nbatch_normalize=1\nfilters=16\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
+    "[maxpool]\nsize=2\nstride=2\n"
+    "[convolutional]\nbatch_normalize=1\nfilters=24\nsize=3\nstride=1\npad=1\nactivation=relu\n"
+    "[convolutional]\nbatch_normalize=1\nfilters=24\nsize=3\nstride=1\npad=1\nactivation=linear\n"
+    "[shortcut]\nfrom=-2\nactivation=relu\n"
+    "[convolutional]\nfilters=2\nsize=1\nstride=1\npad=1\nactivation=linear\n"
+    "[avgpool]\n[softmax]\n";
+
+static int make_pictures(void **state) {
+    (void)state;
+    static unsigned char pixels[SIDE * SIDE * 3];
+    if (!mkdtemp(folder))
+        return -1;
+    srand(1);
+    for (int i = 0; i < PICTURES; ++i) {
+        snprintf(names[i], sizeof names[i], "%s/%d%s.png", folder, i, labels[i % 2]);
+        paths[i] = names[i];
+        for (int k = 0; k < SIDE * SIDE * 3; ++k) {
+            int bright = (k / 3 % SIDE < SIDE / 2) == (i % 2 == 0);
+            pixels[k] = (unsigned char)(rand() % 120 + (bright ? 80 : 0));
+        }
+        if (!stbi_write_png(names[i], SIDE, SIDE, 3, pixels, SIDE * 3))
+            return -1;
+    }
+    return 0;
+}
+
+static int remove_pictures(void **state) {
+    (void)state;
+    for (int i = 0; i < PICTURES; ++i)
+        unlink(names[i]);
+    return rmdir(folder);
+}
+
+/* Opens [net] + the body + [dpf] (either may be empty). */
+static dn_net *open_net(const char *net_keys, const char *dpf, uint64_t seed) {
+    char text[4096], path[128];
+    int length = snprintf(text, sizeof text,
+                          "[net]\nbatch=8\nsubdivisions=1\nheight=32\nwidth=32\nchannels=3\nmax_crop=40\n"
+                          "learning_rate=0.05\nmax_batches=200\nmomentum=0.9\ndecay=0.001\n%s\n%s%s",
+                          net_keys, body, dpf);
+    snprintf(path, sizeof path, "%s/net.cfg", folder);
+    dpf_error err = {0};
+    assert_int_equal(dpf_file_replace(path, text, (size_t)length, &err), DPF_OK);
+    dn_net *net = NULL;
+    dn_open_args args = {.cfg_path = path, .train = 1, .threads = 2, .seed = seed, .quiet = 1};
+    if (dn_open(&net, &args, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    unlink(path);
+    return net;
+}
+
+static void iterate(dn_net *net) {
+    dn_info info;
+    dn_get_info(net, &info);
+    const char *batch[PICTURES];
+    size_t t = dn_iteration(net), n = (size_t)info.batch * (size_t)info.subdivisions;
+    for (size_t i = 0; i < n; ++i)
+        batch[i] = paths[(t * n + i) % PICTURES];
+    dn_load_args args = {.paths = batch, .count = n, .labels = labels, .classes = 2, .iteration = t, .augment = 1};
+    dn_data *data;
+    dpf_error err = {0};
+    float loss;
+    assert_int_equal(dn_load(net, &args, &data, &err), DPF_OK);
+    if (dn_train(net, data, &loss, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    assert_true(isfinite(loss));
+    dn_data_free(data);
+}
+
+/* The saved file as bytes; the caller frees. */
+static char *saved(dn_net *net, int pruned, size_t *size) {
+    char path[128], *bytes;
+    dpf_error err = {0};
+    snprintf(path, sizeof path, "%s/net.weights", folder);
+    assert_int_equal(dn_save(net, path, pruned, &err), DPF_OK);
+    assert_int_equal(dpf_file_read(path, 1 << 24, &bytes, size, &err), DPF_OK);
+    unlink(path);
+    return bytes;
+}
+
+static size_t popcount(const uint64_t *mask, size_t bits) {
+    size_t n = 0;
+    for (size_t i = 0; i < (bits + 63) / 64; ++i)
+        n += (size_t)__builtin_popcountll(mask[i]);
+    return n;
+}
+
+static size_t pruned_now(const dpf_pruner *pruner, size_t *total) {
+    size_t pruned = 0;
+    *total = 0;
+    for (size_t i = 0; i < dpf_pruner_tensors(pruner); ++i) {
+        dpf_tensor_stats stats;
+        dpf_pruner_get_tensor_stats(pruner, i, &stats);
+        *total += stats.count;
+        pruned += stats.count - popcount(dpf_pruner_mask(pruner, i), stats.count);
+    }
+    return pruned;
+}
+
+/* s_t by the formula, independent of the library. */
+static double ramp(double s, double t, double begin, double end) {
+    double left = t >= end ? 0 : 1 - (t - begin) / (end - begin);
+    return t < begin ? 0 : s - s * left * left * left;
+}
+
+static void check_schedule(size_t every, size_t begin, size_t end, const char *net_keys) {
+    char dpf[256];
+    snprintf(dpf, sizeof dpf, "[dpf]\nsparsity=0.87\nupdate_every=%zu\nbegin=%zu\nend=%zu\n", every, begin, end);
+    dn_net *net = open_net(net_keys, dpf, 3);
+    const dpf_pruner *pruner = dn_pruner(net);
+    size_t total, last = 0;
+    uint64_t *before[MAX_TENSORS] = {0};
+    for (size_t t = 0; t <= end + 5; ++t) {
+        size_t pruned = pruned_now(pruner, &total);
+        int due = t == 0 || (t >= begin && t % every == 0) || t == end;
+        if (due)
+            assert_int_equal(pruned,
+                             (size_t)llround(ramp(0.87, (double)t, (double)begin, (double)end) * (double)total));
+        else
+            assert_int_equal(pruned, last);
+        for (size_t i = 0; i < dpf_pruner_tensors(pruner); ++i) {
+            dpf_tensor_stats stats;
+            dpf_pruner_get_tensor_stats(pruner, i, &stats);
+            size_t bytes = (stats.count + 63) / 64 * 8;
+            if (!before[i])
+                before[i] = malloc(bytes);
+            else if (!due)
+                assert_memory_equal(before[i], dpf_pruner_mask(pruner, i), bytes);
+            memcpy(before[i], dpf_pruner_mask(pruner, i), bytes);
+        }
+        last = pruned;
+        assert_int_equal(dn_iteration(net), t);
+        iterate(net);
+    }
+    assert_int_equal(last, (size_t)llround(0.87 * (double)total));
+    for (size_t i = 0; i < MAX_TENSORS; ++i)
+        free(before[i]);
+    dn_close(net);
+}
+
+static void test_count_and_constancy(void **state) {
+    (void)state;
+    check_schedule(1, 0, 20, "");
+    check_schedule(3, 5, 23, "");
+    check_schedule(7, 0, 25, "");
+    check_schedule(16, 2, 37, "");
+    check_schedule(50, 0, 21, ""); /* the period is longer than the ramp */
+    check_schedule(4, 0, 14, "subdivisions=2\nbatch=8");
+    check_schedule(4, 0, 14, "adam=1");
+}
+
+/* random=1 changes the size of the pictures between iterations; pruning goes on. */
+static void test_resizing(void **state) {
+    (void)state;
+    dn_net *net = open_net("random=1", "[dpf]\nsparsity=0.5\nend=3\nupdate_every=2\n", 11);
+    size_t total;
+    dn_info first, info;
+    for (int i = 0; i < 2; ++i)
+        iterate(net);
+    dn_get_info(net, &first);
+    for (int i = 0; i < 3; ++i)
+        iterate(net);
+    dn_get_info(net, &info);
+    assert_true(info.width % 32 == 0 && info.width >= 128);
+    assert_int_equal(first.width, info.width); /* the same for 40 iterations */
+    size_t pruned = pruned_now(dn_pruner(net), &total);
+    assert_int_equal(pruned, (size_t)llround(0.5 * (double)total));
+    dn_close(net);
+}
+
+static void test_zero_sparsity_is_dense_training(void **state) {
+    (void)state;
+    dn_net *zero = open_net("", "[dpf]\nsparsity=0\n", 7), *none = open_net("", "", 7);
+    assert_non_null(dn_pruner(zero));
+    assert_null(dn_pruner(none));
+    for (int i = 0; i < 50; ++i) {
+        iterate(zero);
+        iterate(none);
+    }
+    size_t a_size, b_size, c_size;
+    char *a = saved(zero, 0, &a_size), *b = saved(none, 0, &b_size), *c = saved(zero, 1, &c_size);
+    assert_int_equal(a_size, b_size);
+    assert_int_equal(a_size, c_size);
+    assert_memory_equal(a, b, a_size);
+    assert_memory_equal(a, c, a_size);
+    free(a);
+    free(b);
+    free(c);
+    dn_close(zero);
+    dn_close(none);
+}
+
+static void test_one_seed_one_result(void **state) {
+    (void)state;
+    const char *dpf = "[dpf]\nsparsity=0.8\nend=15\nupdate_every=4\n";
+    dn_net *a = open_net("", dpf, 5), *b = open_net("", dpf, 5), *c = open_net("", dpf, 6);
+    for (int i = 0; i < 20; ++i) {
+        iterate(a);
+        iterate(c);
+    }
+    for (int i = 0; i < 20; ++i) /* not interleaved with the first */
+        iterate(b);
+    size_t size, other_size;
+    char *x = saved(a, 0, &size), *y = saved(b, 0, &other_size), *z = saved(c, 0, &other_size);
+    assert_memory_equal(x, y, size);
+    assert_true(memcmp(x, z, size) != 0);
+    free(x);
+    free(y);
+    free(z);
+    dn_close(a);
+    dn_close(b);
+    dn_close(c);
+}
+
+/* Reads the dense weights of tensor 1 out of the network through a dense save: they
+ * stand after the header, the first layer and the biases and statistics of the second. */
+static float *dense_weights(dn_net *net, size_t tensor, size_t *count) {
+    size_t size;
+    char *bytes = saved(net, 0, &size);
+    const dpf_graph_layer *layer = &dn_graph(net)->layers[dn_tensor_layer(net, tensor)];
+    *count = layer->weights;
+    float *weights = malloc(*count * sizeof *weights);
+    memcpy(weights, bytes + 20 + sizeof(float) * (layer->offset + layer->biases + 3 * layer->bn),
+           *count * sizeof *weights);
+    free(bytes);
+    return weights;
+}
+
+static void check_feedback(int feedback) {
+    char dpf[128];
+    snprintf(dpf, sizeof dpf, "[dpf]\nsparsity=0.6\nend=10\nupdate_every=2\nfeedback=%d\n", feedback);
+    dn_net *net = open_net("", dpf, 9);
+    const dpf_pruner *pruner = dn_pruner(net);
+    size_t revived = 0, n;
+    for (int i = 0; i < 30; ++i) {
+        size_t moved = 0, pruned = 0;
+        float *before = dense_weights(net, 1, &n);
+        uint64_t *mask = malloc((n + 63) / 64 * 8);
+        memcpy(mask, dpf_pruner_mask(pruner, 1), (n + 63) / 64 * 8);
+        for (size_t k = 0; k < n; ++k) /* what forward reads is m * w */
+            assert_true(dpf_pruner_pruned(pruner, 1)[k] == (mask[k / 64] >> k % 64 & 1 ? before[k] : 0));
+        iterate(net);
+        float *after = dense_weights(net, 1, &n);
+        for (size_t k = 0; k < n; ++k) {
+            int kept = mask[k / 64] >> k % 64 & 1, kept_now = dpf_pruner_mask(pruner, 1)[k / 64] >> k % 64 & 1;
+            pruned += !kept;
+            moved += !kept && after[k] != before[k];
+            revived += !kept && kept_now;
+            if (!feedback && !kept_now)
+                assert_true(after[k] == 0);
+        }
+        if (feedback)
+            assert_true(10 * moved >= 9 * pruned);
+        free(before);
+        free(after);
+        free(mask);
+    }
+    if (feedback)
+        assert_true(revived > 0);
+    else
+        assert_int_equal(revived, 0);
+    dn_close(net);
+}
+
+static void test_feedback(void **state) {
+    (void)state;
+    check_feedback(1);
+    check_feedback(0);
+}
+
+static void test_saved_sparse(void **state) {
+    (void)state;
+    dn_net *net = open_net("", "[dpf]\nsparsity=0.9\nend=4\nupdate_every=1\n", 2);
+    for (int i = 0; i < 6; ++i)
+        iterate(net);
+    size_t size, n, zeros = 0, total;
+    char *bytes = saved(net, 1, &size);
+    const dpf_graph *graph = dn_graph(net);
+    assert_int_equal(size, 20 + sizeof(float) * graph->parameters);
+    for (size_t i = 0; i < dpf_pruner_tensors(dn_pruner(net)); ++i) {
+        const dpf_graph_layer *layer = &graph->layers[dn_tensor_layer(net, i)];
+        const char *at = bytes + 20 + sizeof(float) * (layer->offset + layer->biases + 3 * layer->bn);
+        for (n = 0; n < layer->weights; ++n) {
+            float w;
+            memcpy(&w, at + n * sizeof w, sizeof w);
+            zeros += w == 0;
+        }
+    }
+    pruned_now(dn_pruner(net), &total);
+    assert_int_equal(zeros, (size_t)llround(0.9 * (double)total));
+    free(bytes);
+    dn_close(net);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_count_and_constancy),
+        cmocka_unit_test(test_resizing),
+        cmocka_unit_test(test_zero_sparsity_is_dense_training),
+        cmocka_unit_test(test_one_seed_one_result),
+        cmocka_unit_test(test_feedback),
+        cmocka_unit_test(test_saved_sparse),
+    };
+    return cmocka_run_group_tests(tests, make_pictures, remove_pictures);
+}
