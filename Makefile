@@ -127,6 +127,9 @@ demo: ## train dense and 95 % sparse on Fashion-MNIST, SEEDS=1 times; print the 
 bench: all $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) ## the figures of the README
 	@BUILD=$(BUILD) bench/run.sh
 
+$(BUILD)/bench/plot: $(BUILD)/bench/plot.o $(CLI) $(LIB) # needs no Darknet
+	$(LINK) $^ $(LIBS)
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(CLI) $(DN_OBJ) $(LIB)
 	$(LINK) $^ $(DN_LINK) $(LIBS)
 

@@ -65,13 +65,15 @@ static int colour_of(const chart *c, size_t series, size_t category) {
     return c->muted && c->muted[category] ? CHART_MUTED : c->series[series].colour;
 }
 
+enum { SLANTED = 15 }; /* em: longest name below columns; slanted by 35 degrees it is 0.82 of that wide */
+
 /* Room below the axis for names: level when each fits its slot, else slanted. */
 static double names_fit(const chart *c, double slot, double em, int *slanted) {
     double widest = 0;
     for (size_t k = 0; k < c->categories_count; k++)
         widest = fmax(widest, chart_text_width(c->categories[k], em));
     *slanted = widest + em > slot;
-    return *slanted ? fmin(widest, 11 * em) * 0.6 + em * 1.6 : em * 1.5;
+    return *slanted ? fmin(widest, SLANTED * em) * 0.6 + em * 1.6 : em * 1.5;
 }
 
 static void draw_names(html_text *out, const chart_frame *f, const chart *c, double slot, int slanted) {
@@ -83,7 +85,7 @@ static void draw_names(html_text *out, const chart_frame *f, const chart *c, dou
             chart_draw_text(out, x, f->bottom + 5 + f->em, "middle", NULL, c->categories[k]);
             continue;
         }
-        chart_cut(text, sizeof text, c->categories[k], 11 * f->em, f->em);
+        chart_cut(text, sizeof text, c->categories[k], fmin(SLANTED * f->em, x / 0.83), f->em);
         html_raw(out, "<g transform=\"translate(");
         html_coordinate(out, x + 4);
         html_raw(out, " ");
@@ -125,7 +127,7 @@ void chart_columns(html_text *out, const chart *c) {
     f.left = 40;
     f.right = c->width - 6;
     f.bottom = c->height - 40;
-    for (int pass = 0; pass < 2; pass++) { /* labels, slots and height depend on each other */
+    for (int pass = 0; pass < 3; pass++) { /* labels, slots and height depend on each other */
         slot = (f.right - f.left) / (double)n;
         double names = any ? names_fit(c, slot, f.em, &slanted) : f.em;
         f.bottom = fmax(c->height - names - 8 - (c->x.label ? f.em * 1.35 : 0), f.top + 20);
@@ -136,6 +138,10 @@ void chart_columns(html_text *out, const chart *c) {
         chart_ticks_pick(&f.y_ticks, &f.y, &c->y, wanted, f.em);
         chart_ticks_stack(&f.y_ticks, &f.y, f.em);
         f.left = f.y_ticks.widest + 10;
+        if (any && slanted) { /* the first name begins left of its column */
+            double first = fmin(chart_text_width(c->categories[0], f.em), SLANTED * f.em) * 0.83;
+            f.left = fmax(f.left, fmin(first - slot / 2 + f.em, c->width * 0.15));
+        }
     }
     slot = (f.right - f.left) / (double)n;
     chart_open(out, c, c->height);

@@ -36,18 +36,23 @@ void chart_attribute(html_text *out, const char *name, double value) {
 }
 
 void chart_open(html_text *out, const chart *c, double height) {
+    const double pad = c->standalone ? 16 : 0; /* on a page the card has it */
     html_raw(out, "<svg");
     if (c->standalone) {
         html_raw(out, " xmlns=\"http://www.w3.org/2000/svg\"");
-        chart_attribute(out, "width", c->width);
-        chart_attribute(out, "height", height);
+        chart_attribute(out, "width", c->width + 2 * pad);
+        chart_attribute(out, "height", height + 2 * pad);
     }
     if (c->class_name)
         html_print(out, " class=\"%s\"", c->class_name);
-    html_raw(out, " viewBox=\"0 0 ");
-    html_coordinate(out, c->width);
+    html_raw(out, " viewBox=\"");
+    html_coordinate(out, -pad);
     html_raw(out, " ");
-    html_coordinate(out, height);
+    html_coordinate(out, -pad);
+    html_raw(out, " ");
+    html_coordinate(out, c->width + 2 * pad);
+    html_raw(out, " ");
+    html_coordinate(out, height + 2 * pad);
     html_raw(out, "\" role=\"img\" aria-label=\"");
     html_escape(out, c->description ? c->description : c->title ? c->title : "chart");
     html_raw(out, "\">\n");
@@ -121,7 +126,7 @@ double chart_head(html_text *out, const chart *c, double em) {
         y += em * 1.7;
         if (out) {
             chart_cut(text, sizeof text, c->title, c->width - 8, em * 1.2);
-            chart_draw_text(out, c->standalone ? 8 : 0, y - em * 0.5, "start", "head", text);
+            chart_draw_text(out, 0, y - em * 0.5, "start", "head", text);
         }
     }
     int legend = 0;

@@ -70,11 +70,16 @@ void chart_scale_fit(chart_scale *s, const chart_axis *axis, double lo, double h
     if (axis->log) {
         if (round) { /* decades when there are several, else 1, 2, 5 */
             double a = pow(10, floor(log10(lo) + 1e-6)), b = pow(10, ceil(log10(hi) - 1e-6));
-            int whole = b / a > 150 || from_zero; /* (a float's 0.1 is a little more than 0.1: 1e-6) */
+            double below = lo * (from_zero ? 0.8 : 1.000001); /* a bar that ends at its base would not be seen */
+            int whole = hi / lo > 150;                        /* (a float's 0.1 is a little more than 0.1: 1e-6) */
             if (!axis->has_min)
-                lo = whole || lo < 2 * a ? a : lo < 5 * a ? 2 * a : 5 * a;
+                lo = whole            ? (a <= below ? a : a / 10)
+                     : 5 * a <= below ? 5 * a
+                     : 2 * a <= below ? 2 * a
+                     : a <= below     ? a
+                                      : a / 2;
             if (!axis->has_max)
-                hi = whole || hi > b / 2 ? fmax(b, whole ? 10 * a : b) : hi > b / 5 ? b / 2 : b / 5;
+                hi = whole || hi > b / 2 ? b : hi > b / 5 ? b / 2 : b / 5;
         }
         if (hi / lo < 1.001) {
             lo /= 2;
