@@ -25,11 +25,27 @@ size_t dpf_mask_count(const uint64_t *mask, size_t count) {
     return kept;
 }
 
-/* Bit j: the key of weight j is smaller than the limit. */
+/* Bit j: the key of weight j is smaller than the limit. Flags as bytes first, which
+ * the compiler does in vector registers; then eight bytes of 0 or 1 become eight bits
+ * by one multiplication that moves byte k to bit 56 + k. */
 static uint64_t smaller(const float *weights, size_t count, uint32_t limit) {
+    uint8_t flags[64] = {0};
     uint64_t bits = 0;
-    for (size_t j = 0; j < count; j++) {
-        bits |= (uint64_t)(dpf_magnitude_key(weights[j]) < limit) << j;
+    if (count == 64) { /* a length known here, for the vector registers */
+        for (size_t j = 0; j < 64; j++) {
+            flags[j] = dpf_magnitude_key(weights[j]) < limit;
+        }
+    } else {
+        for (size_t j = 0; j < count; j++) {
+            flags[j] = dpf_magnitude_key(weights[j]) < limit;
+        }
+    }
+    for (size_t k = 0; k < 64; k += 8) {
+        uint64_t eight = 0;
+        for (size_t b = 0; b < 8; b++) { /* one load where the machine is little-endian */
+            eight |= (uint64_t)flags[k + b] << (8 * b);
+        }
+        bits |= (eight * UINT64_C(0x0102040810204080) >> 56) << k;
     }
     return bits;
 }
@@ -69,9 +85,7 @@ static void choose_chunk(const dpf_ranked *tensor, dpf_chunk *chunk, uint64_t *m
         size_t n = chunk->count - j < 64 ? chunk->count - j : 64;
         uint64_t valid = n < 64 ? (UINT64_C(1) << n) - 1 : ~UINT64_C(0);
         uint64_t old = mask[at / 64];
-        /* A count known at compile time lets the full word be unrolled. */
-        uint64_t pruned = n == 64 ? smaller(tensor->weights + at, 64, tensor->threshold)
-                                  : smaller(tensor->weights + at, n, tensor->threshold);
+        uint64_t pruned = smaller(tensor->weights + at, n, tensor->threshold);
         if (ties) {
             uint64_t equal = equal_bits(tensor, at, n, old, grow);
             size_t here = (size_t)__builtin_popcountll(equal);

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { LEVELS = 3, TOP_SIZE = 2048, NEXT_SIZE = 1024, CHUNK = 1 << 17, BLOCK = 1024 };
+enum { LEVELS = 3, TOP_SIZE = 2048, NEXT_SIZE = 1024, CHUNK = 1 << 17, BLOCK = 1024, GROUP = 32 };
 static const unsigned level_shift[LEVELS] = {20, 10, 0};
 static const unsigned level_bits[LEVELS] = {11, 10, 10};
 
@@ -81,18 +81,39 @@ static void count_top_digits(const float *weights, size_t count, size_t *row) {
     add_counts(row, even, TOP_SIZE);
 }
 
-static void count_next_digits(const float *weights, size_t count, uint32_t prefix, unsigned shift, size_t *row) {
+/* Writes the lower digit of every matching key of a block to match[]; returns how many. */
+static size_t gather_matches(const float *weights, size_t length, uint32_t prefix, unsigned shift, uint32_t *match) {
+    size_t matches = 0;
+    /* Whether a key matches is close to random: gather without a branch. */
+    for (size_t j = 0; j < length; j++) {
+        uint32_t digits = dpf_magnitude_key(weights[j]) >> shift;
+        match[matches] = digits & (NEXT_SIZE - 1);
+        matches += digits >> 10 == prefix;
+    }
+    return matches;
+}
+
+/* Does any of GROUP keys match? Done in vector registers. */
+static int group_matches(const float *weights, uint32_t first, uint32_t span) {
+    uint32_t any = 0;
+    for (size_t j = 0; j < GROUP; j++) {
+        any |= (uint32_t)(dpf_magnitude_key(weights[j]) - first < span);
+    }
+    return any != 0;
+}
+
+/* rare: few keys match, so most groups can be passed over. */
+static void count_next_digits(const float *weights, size_t count, uint32_t prefix, unsigned shift, int rare,
+                              size_t *row) {
     uint32_t counts[NEXT_SIZE] = {0};
     uint32_t match[BLOCK];
-    for (size_t start = 0; start < count; start += BLOCK) {
-        size_t length = count - start < BLOCK ? count - start : BLOCK;
-        size_t matches = 0;
-        /* Whether a key matches is close to random: gather without a branch. */
-        for (size_t j = 0; j < length; j++) {
-            uint32_t digits = dpf_magnitude_key(weights[start + j]) >> shift;
-            match[matches] = digits & (NEXT_SIZE - 1);
-            matches += digits >> 10 == prefix;
+    size_t step = rare ? GROUP : BLOCK;
+    for (size_t start = 0; start < count; start += step) {
+        size_t length = count - start < step ? count - start : step;
+        if (rare && length == GROUP && !group_matches(weights + start, prefix << shift << 10, 1U << shift << 10)) {
+            continue;
         }
+        size_t matches = gather_matches(weights + start, length, prefix, shift, match);
         for (size_t j = 0; j < matches; j++) {
             counts[match[j]]++;
         }
@@ -114,7 +135,7 @@ static void count_level(dpf_selection *s, int level) {
         const dpf_ranked *tensor = &s->tensors[chunk->tensor];
         if (tensor->active && tensor->equal) {
             count_next_digits(tensor->weights + chunk->first, chunk->count, tensor->prefix, level_shift[level],
-                              s->next + chunk->tensor * NEXT_SIZE);
+                              tensor->equal < tensor->count / (4 * GROUP), s->next + chunk->tensor * NEXT_SIZE);
         }
     }
     for (size_t i = 0; i < s->count; i++) {
