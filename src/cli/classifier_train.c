@@ -14,7 +14,7 @@
 #include "train.h"
 
 static const char USAGE[] =
-    "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE] [-threads N] [-novalid]";
+    "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE | -dense] [-threads N] [-novalid]";
 
 typedef struct job {
     train_options options;
@@ -97,6 +97,7 @@ static dpf_status read_args(job *j, int argc, char **argv, char *const *command_
     const char *words[3];
     const args_flag flags[] = {
         {"-clear", ARGS_SWITCH, &o->clear, NULL, 0, 0},
+        {"-dense", ARGS_SWITCH, &o->dense, NULL, 0, 0},
         {"-seed", ARGS_COUNT, &o->seed, &o->seed_given, 0, UINT64_MAX},
         {"-dpf", ARGS_TEXT, &o->dpf, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &o->threads, NULL, 1, 1024},
@@ -106,6 +107,8 @@ static dpf_status read_args(job *j, int argc, char **argv, char *const *command_
     dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 3, USAGE, err);
     if (status)
         return status;
+    if (o->dense && o->dpf)
+        return dpf_fail(err, DPF_ERR_ARGUMENT, "-dense and -dpf contradict each other; give one of them");
     *data_path = words[0];
     o->cfg = words[1];
     o->weights = words[2];

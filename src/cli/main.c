@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../dpf/core/options.h"
 #include "classifier.h"
@@ -24,6 +25,7 @@ static const char HELP[] =
     "      -clear       start at iteration 0, whatever WEIGHTS says\n"
     "      -seed N      repeat a run bit for bit (order and augmentation of the images, first weights)\n"
     "      -dpf FILE    take the [dpf] section from FILE, not from CFG\n"
+    "      -dense       train without pruning: ignore the [dpf] section\n"
     "      -threads N   cores to use; all of them if not given\n"
     "      -novalid     do not score the model at the end\n"
     "  darknet classifier valid DATA CFG WEIGHTS\n"
@@ -105,7 +107,23 @@ static int classifier(int argc, char **argv) {
     return unknown("verb of 'classifier'", verb, classifier_verbs);
 }
 
+/* OpenMP's threads spin while they wait for each other. By default they do so for
+ * milliseconds, which on a busy machine starves the very thread they wait for; a
+ * thousand turns cost nothing on an idle one. The runtime reads the setting when it is
+ * loaded, so the program starts itself once more with it. */
+static void spin_less(char **argv) {
+    char path[4096];
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
+        return;
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length <= 0 || setenv("GOMP_SPINCOUNT", "1000", 1) != 0)
+        return;
+    path[length] = 0;
+    execv(path, argv); /* when it fails, go on as we are */
+}
+
 int main(int argc, char **argv) {
+    spin_less(argv);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write with a message, not a silent death */
     if (argc < 2) {
         fputs(HELP, stderr);

@@ -21,6 +21,7 @@
 typedef struct train_options {
     const char *cfg, *weights, *dpf; /* weights and dpf may be NULL */
     int clear;
+    int dense; /* ignore the [dpf] section */
     uint64_t seed, threads;
     int seed_given; /* 0: the seed is taken from the clock */
     const char *backup;

@@ -43,6 +43,7 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
         .weights_path = options->weights,
         .dpf_path = options->dpf,
         .clear = options->clear,
+        .dense = options->dense,
         .train = 1,
         .threads = (int)options->threads,
         .seed = run->seed,
