@@ -108,9 +108,11 @@ static void fit_x(chart_frame *f, const chart *c) {
             hi = fmax(hi, fmax((double)(s->count - 1), lo));
         }
     }
+    if (c->x.has_min)
+        lo = fmin(c->x.min, hi);
     if (bars && lo < hi && !c->x.log) { /* half a bar at both ends */
         size_t n = bins_of(bars, f->right - f->left).count;
-        double half = n > 1 ? (hi - lo) / (double)(n - 1) / 2 : (hi - lo) / 2;
+        double half = n > 1 ? (hi - lo) / (double)(n - 1) / 2 : (hi - lo) / 20;
         lo -= half;
         hi += half;
     }

@@ -4,15 +4,13 @@
  */
 #include "html.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "../dpf/model/file.h"
 
 /* Colours are variables, so that dark mode and print are a dozen lines. Print is
  * always light: nobody wants a black sheet. --c0 to --c5 tell series apart for
@@ -263,70 +261,8 @@ void html_page_end(html_text *text) {
     html_raw(text, "</main>\n</body>\n</html>\n");
 }
 
-static int write_all(int file, const char *data, size_t length) {
-    while (length) {
-        ssize_t n = write(file, data, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return 0;
-        data += n;
-        length -= (size_t)n;
-    }
-    return 1;
-}
-
-/* The name itself is only safe on disk once its folder is. Failing here is no
- * failure of the file (some file systems cannot sync a folder). */
-static void sync_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    if (!folder)
-        return;
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file >= 0) {
-        fsync(file);
-        close(file);
-    }
-    free(folder);
-}
-
 dpf_status html_save(const html_text *text, const char *path, dpf_error *err) {
-    dpf_status status = DPF_OK;
-    size_t size = strlen(path) + sizeof ".XXXXXX";
-    char *temporary = malloc(size);
-    int file = -1;
-
-    if (text->failed || !temporary) {
-        free(temporary);
-        return dpf_fail_memory(err, text->failed ? text->capacity * 2ULL : size, path);
-    }
-    snprintf(temporary, size, "%s.XXXXXX", path);
-    file = mkostemp(temporary, O_CLOEXEC);
-    if (file < 0) {
-        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot create a file beside it: %s", path, strerror(errno));
-        free(temporary);
-        return status;
-    }
-    mode_t mask = umask(0);
-    umask(mask);
-    int good = write_all(file, text->data ? text->data : "", text->length) && fchmod(file, 0666 & ~mask) == 0 &&
-               fsync(file) == 0;
-    int reason = errno;
-    if (close(file) != 0 && good) {
-        good = 0;
-        reason = errno;
-    }
-    if (good && rename(temporary, path) != 0) {
-        good = 0;
-        reason = errno;
-    }
-    if (good)
-        sync_folder(path);
-    else {
-        unlink(temporary);
-        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot write: %s", path, strerror(reason));
-    }
-    free(temporary);
-    return status;
+    if (text->failed)
+        return dpf_fail_memory(err, text->capacity * 2ULL, path);
+    return dpf_file_replace(path, text->data ? text->data : "", text->length, err);
 }

@@ -59,8 +59,7 @@ const char *html_colours(void);
 void html_page_begin(html_text *text, const char *title, const char *style);
 void html_page_end(html_text *text);
 
-/* Writes through a temporary file beside `path`, fsync and rename: the old file
- * is whole until the new one is. */
+/* Replaces the file in one step: the old one is whole until the new one is. */
 dpf_status html_save(const html_text *text, const char *path, dpf_error *err);
 
 #endif

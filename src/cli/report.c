@@ -65,28 +65,30 @@ static void tile(page *p, const char *value, const char *what) {
     html_raw(p->out, "</span></div>\n");
 }
 
-/* The last point of a score that has not been shown yet, with the best one. */
+/* The last point of each of the first two scores, with the best one. */
 static void score_tiles(page *p) {
     const report *r = p->r;
     size_t shown = 0;
-    for (size_t i = r->scores_count; i-- > 0 && shown < 2;) {
+    for (size_t i = 0; i < r->scores_count && shown < 2; i++) {
         int repeated = 0;
-        size_t best = i;
+        size_t best = i, last = i;
         for (size_t k = 0; k < r->scores_count; k++) {
             if (strncmp(r->scores[k].name, r->scores[i].name, sizeof r->scores[k].name) != 0)
                 continue;
-            repeated |= k > i;
+            repeated |= k < i;
+            last = k;
             if (r->scores[k].value > r->scores[best].value)
                 best = k;
         }
         if (repeated)
             continue;
-        char value[64], text[192], number[32];
-        snprintf(value, sizeof value, "%s %%", html_fixed(number, sizeof number, r->scores[i].value, 2));
+        char value[64], text[192], number[32], at[32];
+        snprintf(value, sizeof value, "%s %%", html_fixed(number, sizeof number, r->scores[last].value, 2));
         int n = snprintf(text, sizeof text, "%.31s", r->scores[i].name);
-        if (best != i)
-            snprintf(text + n, sizeof text - (size_t)n, ", best %s %% at %zu",
-                     html_fixed(number, sizeof number, r->scores[best].value, 2), r->scores[best].iteration);
+        if (r->scores[best].value > r->scores[last].value)
+            snprintf(text + n, sizeof text - (size_t)n, ", best %s %% at %s",
+                     html_fixed(number, sizeof number, r->scores[best].value, 2),
+                     html_fixed(at, sizeof at, (double)r->scores[best].iteration, 0));
         tile(p, value, text);
         shown++;
     }
@@ -169,7 +171,7 @@ static void layer_table(page *p) {
         const report_layer *layer = &r->layers[i];
         char shape[160];
         report_shape(shape, sizeof shape, layer);
-        html_print(out, "<tr%s><td>%d</td><td class=\"text\">", layer->prunable ? "" : " class=\"muted\"",
+        html_print(out, "<tr%s><td>%d</td><td class=\"text\">", layer->prunable || !p->sparse ? "" : " class=\"muted\"",
                    layer->index);
         html_escape(out, shape);
         html_raw(out, layer->prunable || !p->sparse ? "</td>" : " \xc2\xb7 dense</td>");

@@ -125,6 +125,10 @@ void report_flips_chart(page *p) {
         {.name = "pruned", .x = p->x, .y = p->z, .count = n, .mark = CHART_BARS, .colour = 0},
     };
     chart c = half_chart(p, "Mask flips at each mask update");
+    if (n) { /* the axis of the other charts; an eye compares them. The hundredth holds half of the last bar */
+        c.x.has_max = 1;
+        c.x.max = (double)r->rows[r->rows_count - 1].iteration * 1.01;
+    }
     c.stacked = 1;
     c.y.robust = 1;
     c.series = series;

@@ -32,19 +32,36 @@ static void dpf_text(const dpf_pruner *pruner, char *text, size_t size) {
              o->scope == DPF_LAYER ? "layer" : "global", o->min_density, o->feedback);
 }
 
+static void shape_of(const dpf_graph_layer *layer, char *text, size_t size) {
+    if (layer->type == DPF_CONVOLUTIONAL)
+        snprintf(text, size, "%d x %d x %d x %d /%d", layer->filters, layer->c / layer->groups, layer->size,
+                 layer->size, layer->stride);
+    else
+        snprintf(text, size, "%zu x %zu", layer->outputs, layer->inputs);
+}
+
+/* Every layer with weights; what is not the pruner's is kept whole. */
 static report_layer *layers_of(const train_state *run, size_t *count) {
+    const dpf_graph *graph = dn_graph(run->net);
     const dpf_pruner *pruner = dn_pruner(run->net);
-    *count = pruner ? dpf_pruner_tensors(pruner) : 0;
-    report_layer *layers = *count ? calloc(*count, sizeof *layers) : NULL;
-    if (!layers)
-        *count = 0;
-    for (size_t i = 0; i < *count; i++) {
-        dpf_tensor_stats stats;
-        dpf_pruner_get_tensor_stats(pruner, i, &stats);
-        layers[i].index = dn_tensor_layer(run->net, i);
-        layers[i].weights = stats.count;
-        layers[i].kept = stats.kept;
-        layers[i].prunable = 1;
+    report_layer *layers = calloc(graph->count + 1, sizeof *layers);
+    *count = 0;
+    for (size_t i = 0; layers && i < graph->count; i++) {
+        const dpf_graph_layer *layer = &graph->layers[i];
+        if (layer->type != DPF_CONVOLUTIONAL && layer->type != DPF_CONNECTED)
+            continue;
+        report_layer *l = &layers[(*count)++];
+        l->index = (int)i;
+        l->weights = l->kept = layer->weights;
+        shape_of(layer, l->shape, sizeof l->shape);
+        for (size_t k = 0; pruner && k < dpf_pruner_tensors(pruner); k++) {
+            dpf_tensor_stats stats;
+            if (dn_tensor_layer(run->net, k) != l->index)
+                continue;
+            dpf_pruner_get_tensor_stats(pruner, k, &stats);
+            l->kept = stats.kept;
+            l->prunable = 1;
+        }
     }
     return layers;
 }

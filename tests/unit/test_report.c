@@ -129,8 +129,9 @@ static void test_figures(void **state) {
     assert_has(page, "2,834 of 12,000");
     assert_has(page, ">9,216</td><td>266</td><td>2.89&#160;%</td><td>97.11&#160;%</td>");
     assert_has(page, "64 \xc3\x97 16 \xc3\x97 3 \xc3\x97 3 /2");
-    assert_has(page, "<b>91.00 %</b><span>top-1, best 91.25 % at 2000</span>");
+    assert_has(page, "<b>91.00 %</b><span>top-1, best 91.25 % at 2,000</span>");
     assert_has(page, "<b>99.50 %</b><span>top-5</span>");
+    assert_true(strstr(page, "<b>91.00 %") < strstr(page, "<b>99.50 %")); /* in the order of the caller */
     assert_has(page, "<b>1 h 23 min</b>");
     assert_has(page, "4,000 iterations");
     assert_has(page, "<h2>Sparsity</h2>");
