@@ -197,7 +197,7 @@ static void global_ranking(void **state) {
     (void)state;
     for (int round = 0; round < 600; round++) {
         problem p;
-        size_t pruned_of[MOST_TENSORS], room[MOST_TENSORS];
+        size_t pruned_of[MOST_TENSORS], room[MOST_TENSORS] = {0};
         make_problem(&p, 1500);
         dpf_pruner *pruner = start(&p, below(130));
         size_t pruned = check_consistent(&p, pruner, pruned_of);
@@ -390,7 +390,7 @@ static void any_number_of_threads(void **state) {
             }
             omp_set_num_threads(1);
             dpf_pruner *one = start(&p, 5);
-            size_t pruned_of[MOST_TENSORS], room[MOST_TENSORS];
+            size_t pruned_of[MOST_TENSORS], room[MOST_TENSORS] = {0};
             size_t pruned = check_consistent(&p, one, pruned_of);
             for (size_t i = 0; i < p.count; i++) {
                 size_t keep = (size_t)ceil(p.options.min_density * (double)sizes[i] - 1e-9);

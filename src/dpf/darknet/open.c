@@ -24,7 +24,6 @@
 int dn_mute(int quiet) {
     if (!quiet)
         return -1;
-    fflush(stderr);
     int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (saved >= 0 && null >= 0)
         dup2(null, STDERR_FILENO);
@@ -36,7 +35,6 @@ int dn_mute(int quiet) {
 void dn_unmute(int saved) {
     if (saved < 0)
         return;
-    fflush(stderr);
     dup2(saved, STDERR_FILENO);
     close(saved);
 }
