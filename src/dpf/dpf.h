@@ -183,7 +183,8 @@ uint64_t dpf_pruner_mask_version(const dpf_pruner *pruner);
 /* Sets the masks and schedule position as saved by an earlier run (resume), in
  * place of dpf_pruner_start; t is the coming iteration. masks[i] as dpf_pruner_mask,
  * stats as dpf_pruner_get_stats. Fails with DPF_ERR_MISMATCH, nothing changed, when
- * they do not fit together. The mask version grows by one. */
+ * they do not fit together. The mask version grows by one. With feedback=0 and a
+ * target below what the masks prune, that many stay pruned until the ramp passes it. */
 dpf_status dpf_pruner_restore(dpf_pruner *pruner, size_t t, const uint64_t *const *masks, const dpf_pruner_stats *stats,
                               dpf_error *err);
 

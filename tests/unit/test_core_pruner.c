@@ -10,8 +10,10 @@ static void check_pruned_weights(const world *w, const dpf_pruner *p) {
     size_t wrong = 0;
     for (size_t i = 0; i < TENSORS; i++) {
         for (size_t j = 0; j < sizes[i]; j++) {
-            float want = kept(p, i, j) ? w->weights[i][j] : 0.0F;
-            wrong += memcmp(&want, &dpf_pruner_pruned(p, i)[j], sizeof want) != 0;
+            uint32_t dense, pruned;
+            memcpy(&dense, &w->weights[i][j], sizeof dense);
+            memcpy(&pruned, &dpf_pruner_pruned(p, i)[j], sizeof pruned);
+            wrong += pruned != (kept(p, i, j) ? dense : 0);
         }
     }
     assert_int_equal(wrong, 0);
@@ -267,6 +269,14 @@ static void resume(void **state) {
         assert_int_equal(dpf_pruner_mask_version(p), version + 1);
         assert_true(same_masks(p, masks));
         check_pruned_weights(&w, p);
+        size_t kept_in_tensors = 0;
+        for (size_t i = 0; i < TENSORS; i++) {
+            dpf_tensor_stats one;
+            dpf_pruner_get_tensor_stats(p, i, &one);
+            assert_int_equal(one.count, sizes[i]);
+            kept_in_tensors += one.kept;
+        }
+        assert_int_equal(kept_in_tensors, stats.kept);
         for (size_t t = 56; t <= 130; t++) {
             optimise(&w);
             assert_int_equal(dpf_pruner_advance(p, t, &err), DPF_OK);
@@ -275,6 +285,35 @@ static void resume(void **state) {
         assert_true(same_masks(p, end_masks));
         dpf_pruner_stats now = stats_of(p);
         assert_memory_equal(&now, &end_stats, sizeof now);
+        dpf_pruner_free(p);
+    }
+}
+
+/* A resumed run may ask for less than was pruned. With feedback the mask follows;
+ * without it what is pruned stays pruned, and nothing more is. */
+static void resume_with_a_lower_target(void **state) {
+    (void)state;
+    static world w;
+    uint64_t masks[TENSORS][WORDS];
+    const uint64_t *pointers[TENSORS] = {masks[0], masks[1], masks[2], masks[3]};
+    for (int mode = 0; mode < 4; mode++) {
+        make_world(&w, 0.9);
+        w.tensors[0].sparsity = mode & 2 ? 0.5 : -1;
+        dpf_pruner *p = make_pruner(&w);
+        assert_int_equal(dpf_pruner_start(p, 100, &err), DPF_OK);
+        dpf_pruner_stats stats = stats_of(p);
+        copy_masks(p, masks);
+        dpf_pruner_free(p);
+        w.options.sparsity = 0.5;
+        w.options.feedback = mode & 1;
+        w.options.scope = mode & 2 ? DPF_LAYER : DPF_GLOBAL;
+        p = make_pruner(&w);
+        assert_int_equal(dpf_pruner_restore(p, 100, pointers, &stats, &err), DPF_OK);
+        optimise(&w);
+        assert_int_equal(dpf_pruner_advance(p, 112, &err), DPF_OK);
+        assert_int_equal(count_pruned(p), w.options.feedback ? 1599 : 2877);
+        assert_int_equal(same_masks(p, masks), !w.options.feedback);
+        check_pruned_weights(&w, p);
         dpf_pruner_free(p);
     }
 }
@@ -288,6 +327,7 @@ int main(void) {
         cmocka_unit_test(start_on_pruned_weights),
         cmocka_unit_test(no_sparsity_changes_nothing),
         cmocka_unit_test(resume),
+        cmocka_unit_test(resume_with_a_lower_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
