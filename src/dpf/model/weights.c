@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "file.h"
 
 dpf_status dpf_weights_parse_header(dpf_weights_header *header, const char *path, const void *bytes, size_t size,
                                     dpf_error *err) {
@@ -59,27 +62,124 @@ static dpf_status wrong_length(const dpf_graph *graph, const char *path, uint64_
                     path, cfg, (unsigned long long)have, name, (unsigned long long)need);
 }
 
-dpf_status dpf_weights_check(const dpf_graph *graph, const char *path, dpf_error *err) {
+/* The first layer that Darknet does not load as the graph says, or NULL. */
+static const dpf_graph_layer *unusual_layer(const dpf_graph *graph) {
+    for (size_t i = 0; i < graph->count; ++i)
+        if (graph->layers[i].unusual_load)
+            return &graph->layers[i];
+    return NULL;
+}
+
+/* Opens a file whose header is good and whose length fits; it then stands behind the header. */
+static dpf_status open_checked(FILE **out, dpf_weights_header *header, unsigned char bytes[20], const dpf_graph *graph,
+                               const char *path, dpf_error *err) {
     struct stat info;
-    unsigned char bytes[20];
-    dpf_weights_header header;
+    dpf_status status;
+    *out = NULL;
     FILE *file = fopen(path, "rb");
     if (!file)
         return dpf_fail(err, DPF_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode)) {
-        fclose(file);
-        return dpf_fail(err, DPF_ERR_IO, "%s: not a regular file", path);
+        status = dpf_fail(err, DPF_ERR_IO, "%s: not a regular file", path);
+        goto fail;
     }
-    size_t got = fread(bytes, 1, sizeof bytes, file);
+    size_t got = fread(bytes, 1, 20, file);
+    if (ferror(file)) {
+        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+        goto fail;
+    }
+    status = dpf_weights_parse_header(header, path, bytes, got, err);
+    if (status != DPF_OK)
+        goto fail;
+    uint64_t have = (uint64_t)info.st_size - header->size;
+    if (!unusual_layer(graph) && have != (uint64_t)graph->parameters * sizeof(float)) {
+        status = wrong_length(graph, path, have, err);
+        goto fail;
+    }
+    if (fseek(file, (long)header->size, SEEK_SET) != 0) {
+        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+        goto fail;
+    }
+    *out = file;
+    return DPF_OK;
+fail:
     fclose(file);
-    dpf_status status = dpf_weights_parse_header(&header, path, bytes, got, err);
+    return status;
+}
+
+dpf_status dpf_weights_check(const dpf_graph *graph, const char *path, dpf_error *err) {
+    unsigned char bytes[20];
+    dpf_weights_header header;
+    FILE *file;
+    dpf_status status = open_checked(&file, &header, bytes, graph, path, err);
+    if (status == DPF_OK)
+        fclose(file);
+    return status;
+}
+
+dpf_status dpf_weights_read(dpf_weights *out, const dpf_graph *graph, const char *path, dpf_error *err) {
+    memset(out, 0, sizeof *out);
+    const dpf_graph_layer *unusual = unusual_layer(graph);
+    if (unusual)
+        return dpf_fail(err, DPF_ERR_UNSUPPORTED,
+                        "%s:%d: this key changes how Darknet loads the layer; the weights cannot be read by it",
+                        graph->cfg->file, unusual->unusual_load);
+    FILE *file;
+    dpf_status status = open_checked(&file, &out->header, out->header_bytes, graph, path, err);
+    if (status != DPF_OK) {
+        memset(out, 0, sizeof *out);
+        return status;
+    }
+    /* The length has been checked against the file, so the product fits. */
+    size_t bytes = graph->parameters * sizeof(float);
+    out->values = malloc(bytes ? bytes : 1);
+    if (!out->values)
+        status = dpf_fail_memory(err, bytes, path);
+    else if (fread(out->values, 1, bytes, file) != bytes)
+        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot be read to its end: %s", path,
+                          ferror(file) ? strerror(errno) : "it became shorter meanwhile");
+    fclose(file);
+    if (status != DPF_OK) {
+        dpf_weights_free(out);
+        return status;
+    }
+    out->count = graph->parameters;
+    return DPF_OK;
+}
+
+void dpf_weights_free(dpf_weights *weights) {
+    if (!weights)
+        return;
+    free(weights->values);
+    memset(weights, 0, sizeof *weights);
+}
+
+dpf_status dpf_weights_write(const char *path, const dpf_weights_header *header, const float *values, size_t count,
+                             dpf_error *err) {
+    unsigned char bytes[20];
+    const int32_t version[3] = {header->major, header->minor, header->revision};
+    int narrow = (int64_t)version[0] * 10 + version[1] < 2;
+    if (narrow && header->seen > INT32_MAX)
+        return dpf_fail(err, DPF_ERR_RANGE, "%s: %llu pictures seen do not fit the header of version %d.%d", path,
+                        (unsigned long long)header->seen, (int)version[0], (int)version[1]);
+    if (count > SIZE_MAX / sizeof *values)
+        return dpf_fail_memory(err, count, path);
+    int32_t seen32 = narrow ? (int32_t)header->seen : 0;
+    memcpy(bytes, version, sizeof version);
+    if (narrow)
+        memcpy(bytes + 12, &seen32, sizeof seen32);
+    else
+        memcpy(bytes + 12, &header->seen, sizeof header->seen);
+    dpf_writer *writer;
+    dpf_status status = dpf_writer_open(&writer, path, err);
     if (status != DPF_OK)
         return status;
-    for (size_t i = 0; i < graph->count; ++i)
-        if (graph->layers[i].unusual_load) /* dontload and the like: Darknet reads less than the graph says */
-            return DPF_OK;
-    uint64_t have = (uint64_t)info.st_size - header.size;
-    if (have != (uint64_t)graph->parameters * sizeof(float))
-        return wrong_length(graph, path, have, err);
-    return DPF_OK;
+    status = dpf_writer_put(writer, bytes, narrow ? 16 : 20, err);
+    if (status == DPF_OK)
+        status = dpf_writer_put(writer, values, count * sizeof *values, err);
+    if (status != DPF_OK) {
+        dpf_writer_cancel(writer);
+        return status;
+    }
+    return dpf_writer_commit(writer, err);
 }

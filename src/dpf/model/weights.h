@@ -33,4 +33,23 @@ dpf_status dpf_weights_parse_header(dpf_weights_header *header, const char *path
  * the layer that the file ends in, or the number of bytes that are left over). */
 dpf_status dpf_weights_check(const dpf_graph *graph, const char *path, dpf_error *err);
 
+typedef struct dpf_weights {
+    dpf_weights_header header;
+    unsigned char header_bytes[20]; /* as in the file; header.size of them */
+    float *values;                  /* every parameter in the order of the file; the caller's (dpf_weights_free) */
+    size_t count;                   /* = graph->parameters */
+} dpf_weights;
+
+/* Reads a whole file after the checks of dpf_weights_check. Also refuses, with
+ * DPF_ERR_UNSUPPORTED, cfgs whose keys make Darknet load a layer in another way
+ * (dontload, ...): there the offsets of the graph would not be those of the file. Values are
+ * taken bit by bit, NaN and -0.0 included. On failure *out is empty. */
+dpf_status dpf_weights_read(dpf_weights *out, const dpf_graph *graph, const char *path, dpf_error *err);
+void dpf_weights_free(dpf_weights *weights); /* of values; an empty struct and NULL are allowed */
+
+/* Replaces the file: the header in the width that its version asks for, then `count` floats.
+ * DPF_ERR_RANGE where `seen` does not fit the 32 bits of an old version. */
+dpf_status dpf_weights_write(const char *path, const dpf_weights_header *header, const float *values, size_t count,
+                             dpf_error *err);
+
 #endif
