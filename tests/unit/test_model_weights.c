@@ -66,7 +66,7 @@ static void refuse(world *w, dpf_status status, const char *message) {
     assert_int_equal(dpf_weights_check(w->graph, w->path, &w->err), status);
     if (!strstr(w->err.text, message) || !strstr(w->err.text, w->folder))
         fail_msg("'%s' lacks '%s' or the name of the file", w->err.text, message);
-    dpf_weights weights;
+    dpf_weights weights = {0};
     dpf_error err = {0};
     assert_int_equal(dpf_weights_read(&weights, w->graph, w->path, &err), status);
     assert_null(weights.values);
@@ -75,7 +75,7 @@ static void refuse(world *w, dpf_status status, const char *message) {
 }
 
 static void accept(world *w, size_t header, uint64_t seen, int minor) {
-    dpf_weights weights;
+    dpf_weights weights = {0};
     if (dpf_weights_check(w->graph, w->path, &w->err) != DPF_OK ||
         dpf_weights_read(&weights, w->graph, w->path, &w->err) != DPF_OK)
         fail_msg("%s", w->err.text);
@@ -148,9 +148,9 @@ static void test_no_weights(void **state) {
 static void test_unusual_keys(void **state) {
     world *w = *state;
     static const char text[] = "[net]\nwidth=8\nheight=8\nchannels=1\n[conv]\nfilters=2\nsize=3\ndontload=1\n";
-    dpf_cfg *cfg;
-    dpf_graph *graph;
-    dpf_weights weights;
+    dpf_cfg *cfg = NULL;
+    dpf_graph *graph = NULL;
+    dpf_weights weights = {0};
     int64_t seen = 0;
     if (dpf_cfg_parse(&cfg, "u.cfg", text, strlen(text), &w->err) != DPF_OK ||
         dpf_graph_new(&graph, cfg, NULL, &w->err) != DPF_OK)
@@ -183,7 +183,7 @@ static void test_write_is_bit_exact(void **state) {
         const unsigned char wanted[20] = {0, 0, 0, 0, (unsigned char)minor, 0, 0, 0, 7, 0, 0, 0, 255, 255, 255, 127};
         assert_memory_equal(file_bytes, wanted, size);
         assert_memory_equal(file_bytes + size, bits, sizeof bits);
-        dpf_weights weights;
+        dpf_weights weights = {0};
         assert_int_equal(dpf_weights_read(&weights, w->graph, w->path, &w->err), DPF_OK);
         assert_memory_equal(weights.values, bits, sizeof bits);
         assert_int_equal(weights.header.seen, 2147483647);

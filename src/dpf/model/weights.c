@@ -15,6 +15,7 @@
 dpf_status dpf_weights_parse_header(dpf_weights_header *header, const char *path, const void *bytes, size_t size,
                                     dpf_error *err) {
     int32_t version[3], seen32;
+    memset(header, 0, sizeof *header);
     if (size < 16)
         return dpf_fail(err, DPF_ERR_FORMAT, "%s: %zu bytes are too few for the header of a .weights file (16 or 20)",
                         path, size);
