@@ -100,9 +100,10 @@ data: $(BUILD)/fashion ## Fashion-MNIST as PNG files and lists, in build/data/fa
 include tests/tests.mk
 
 # Anything a first command needs is installed before make reads the headers again.
-test: ## build and run all tests; last line: N passed, N failed
+test: ## build and run all tests, then asan; last line: N passed, N failed
 	@DARKNET=$(DARKNET) tools/install-deps.sh test
 	+@$(MAKE) --no-print-directory check
+	+@$(MAKE) --no-print-directory asan
 
 asan: ## unit tests and fuzz corpora under address and undefined-behaviour sanitizers
 	@DARKNET=$(DARKNET) tools/install-deps.sh test
