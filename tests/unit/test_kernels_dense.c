@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The convolutions that training runs on, both back ends, against a plain loop in
+ * double precision; and the loops of plane.h for every instruction set of this CPU
+ * against the same in double. Outputs stand between guard values.
+ *
+ * Tolerance: a sum of n products of values up to 1 in single precision is off by at
+ * most n * 2^-24 of the sum of magnitudes; n is a few thousand here and errors partly
+ * cancel, so 2e-5 of the largest result is allowed, and a little for results near 0.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dpf/kernels/conv.h"
+#include "dpf/kernels/cpu.h"
+#include "dpf/kernels/plane.h"
+
+enum { GUARD = 16 };
+static const float guard = 12345.0f;
+
+/* n random floats between two runs of guard values; release with free(x - GUARD). */
+static float *guarded(size_t n) {
+    assert_true(n < (size_t)1 << 32);
+    float *all = malloc((n + 2 * GUARD) * sizeof *all);
+    assert_non_null(all);
+    for (size_t i = 0; i < n + 2 * GUARD; ++i)
+        all[i] = i < GUARD || i >= n + GUARD ? guard : (float)(rand() % 2001 - 1000) / 1000.0f;
+    return all + GUARD;
+}
+
+static void release(float *x, size_t n) {
+    for (size_t i = 0; i < GUARD; ++i)
+        assert_true(x[n + i] == guard && x[-1 - (ptrdiff_t)i] == guard);
+    free(x - GUARD);
+}
+
+static void close_to(const char *what, const dpf_conv_shape *s, const float *got, const double *want, size_t n) {
+    double largest = 0;
+    for (size_t i = 0; i < n; ++i)
+        largest = fmax(largest, fabs(want[i]));
+    for (size_t i = 0; i < n; ++i)
+        if (!(fabs((double)got[i] - want[i]) <= 2e-5 * largest + 2e-6))
+            fail_msg("%s at %zu: %g, should be %g; batch %d, %dx%dx%d, %d filters %dx%d/%d pad %d groups %d", what, i,
+                     (double)got[i], want[i], s->batch, s->w, s->h, s->c, s->n, s->size, s->size, s->stride, s->pad,
+                     s->groups);
+}
+
+/* Visits every (output, weight, input) triple of the definition in conv.h. */
+static void oracle(const dpf_conv_shape *s, const float *x, const float *w, const float *dy, double *y, double *dw,
+                   double *dx) {
+    int oh = dpf_conv_out_h(s), ow = dpf_conv_out_w(s), cg = s->c / s->groups, ng = s->n / s->groups;
+    for (int b = 0; b < s->batch; ++b)
+        for (int o = 0; o < s->n; ++o)
+            for (int at = 0; at < oh * ow; ++at) {
+                int i = at / ow, j = at % ow;
+                size_t out = ((size_t)b * (size_t)s->n + (size_t)o) * (size_t)(oh * ow) + (size_t)at;
+                for (int k = 0; k < cg * s->size * s->size; ++k) {
+                    int c = k / (s->size * s->size), u = k / s->size % s->size, v = k % s->size;
+                    int yy = i * s->stride + u - s->pad, xx = j * s->stride + v - s->pad;
+                    if (yy < 0 || yy >= s->h || xx < 0 || xx >= s->w)
+                        continue;
+                    size_t channel = (size_t)b * (size_t)s->c + (size_t)(o / ng * cg + c);
+                    size_t in = (channel * (size_t)s->h + (size_t)yy) * (size_t)s->w + (size_t)xx;
+                    size_t weight = (size_t)o * (size_t)(cg * s->size * s->size) + (size_t)k;
+                    y[out] += (double)w[weight] * (double)x[in];
+                    dw[weight] += (double)dy[out] * (double)x[in];
+                    dx[in] += (double)dy[out] * (double)w[weight];
+                }
+            }
+}
+
+static double *doubles(const float *from, size_t n) {
+    assert_true(n < (size_t)1 << 32);
+    double *d = calloc(n, sizeof *d);
+    assert_non_null(d);
+    for (size_t i = 0; from && i < n; ++i)
+        d[i] = (double)from[i];
+    return d;
+}
+
+static void check_conv(const dpf_conv_shape *s, int threads, dpf_conv_backend backend) {
+    size_t nx = (size_t)s->batch * (size_t)(s->c * s->h * s->w);
+    size_t ny = (size_t)s->batch * (size_t)(s->n * dpf_conv_out_h(s) * dpf_conv_out_w(s));
+    size_t nw = (size_t)s->n * (size_t)(s->c / s->groups * s->size * s->size);
+    float *x = guarded(nx), *w = guarded(nw), *y = guarded(ny), *dy = guarded(ny), *dw = guarded(nw), *dx = guarded(nx);
+    double *y1 = doubles(NULL, ny), *dw1 = doubles(dw, nw), *dx1 = doubles(dx, nx); /* dw and dx accumulate */
+    dpf_conv *conv;
+    dpf_error err;
+    if (dpf_conv_new(&conv, s, threads, backend, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    oracle(s, x, w, dy, y1, dw1, dx1);
+    dpf_conv_forward(conv, x, w, y);
+    close_to("y", s, y, y1, ny);
+    dpf_conv_backward(conv, x, w, dy, dw, dx);
+    close_to("dw", s, dw, dw1, nw);
+    close_to("dx", s, dx, dx1, nx);
+    dpf_conv_backward(conv, x, w, dy, dw, NULL); /* the first layer: no gradient of the input */
+    close_to("dx, not asked for", s, dx, dx1, nx);
+    dpf_conv_free(conv);
+    release(x, nx);
+    release(w, nw);
+    release(y, ny);
+    release(dy, ny);
+    release(dw, nw);
+    release(dx, nx);
+    free(y1);
+    free(dw1);
+    free(dx1);
+}
+
+static void check_backend(dpf_conv_backend backend) {
+    static const struct {
+        int c, n, groups;
+    } channels[] = {{1, 1, 1}, {3, 16, 1}, {16, 32, 1}, {17, 5, 1}, {8, 12, 4}, {7, 7, 7}, {16, 16, 16}};
+    static const int sizes[] = {1, 2, 3, 5, 7}, sides[] = {1, 2, 7, 13, 16};
+    int turn = 0;
+    for (size_t g = 0; g < sizeof channels / sizeof *channels; ++g)
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; ++k)
+            for (int stride = 1; stride <= 3; ++stride) {
+                int size = sizes[k], pad = turn % (size / 2 + 2), h = sides[turn % 5], w = sides[(turn / 2) % 5];
+                if (h + 2 * pad < size || w + 2 * pad < size)
+                    h = w = size + turn % 4;
+                dpf_conv_shape s = {1 + turn % 5, channels[g].c,     h, w, channels[g].n, size, stride,
+                                    pad,          channels[g].groups};
+                check_conv(&s, 1 + turn % 3, backend);
+                ++turn;
+            }
+}
+
+static void test_conv_dnnl(void **state) {
+    (void)state;
+#ifdef DPF_NO_DNNL
+    skip();
+#else
+    check_backend(DPF_CONV_DNNL);
+#endif
+}
+
+static void test_conv_blas(void **state) {
+    (void)state;
+    check_backend(DPF_CONV_BLAS);
+}
+
+static void test_conv_refusals(void **state) {
+    (void)state;
+    dpf_conv *conv = NULL;
+    dpf_error err;
+    dpf_conv_shape groups = {1, 6, 8, 8, 8, 3, 1, 1, 4}, large = {1, 3, 4, 4, 8, 7, 1, 1, 1};
+    assert_int_equal(dpf_conv_new(&conv, &groups, 1, DPF_CONV_AUTO, &err), DPF_ERR_RANGE);
+    assert_null(conv);
+    assert_non_null(strstr(err.text, "groups=4"));
+    assert_int_equal(dpf_conv_new(&conv, &large, 1, DPF_CONV_AUTO, &err), DPF_ERR_RANGE);
+    assert_non_null(strstr(err.text, "7x7"));
+}
+
+static void test_same_bits_again(void **state) {
+    (void)state;
+    dpf_conv_shape s = {12, 16, 9, 9, 24, 3, 1, 1, 1};
+    size_t nx = 12 * 16 * 81, ny = 12 * 24 * 81, nw = 24 * 16 * 9;
+    float *x = guarded(nx), *w = guarded(nw), *dy = guarded(ny), *a = calloc(nw, sizeof *a), *b = calloc(nw, sizeof *b);
+    for (int turn = 0; turn < 2; ++turn) {
+        dpf_conv *conv;
+        dpf_error err;
+        assert_int_equal(dpf_conv_new(&conv, &s, 2, DPF_CONV_AUTO, &err), DPF_OK);
+        dpf_conv_backward(conv, x, w, dy, turn ? b : a, NULL);
+        dpf_conv_free(conv);
+    }
+    assert_memory_equal(a, b, nw * sizeof *a);
+    release(x, nx);
+    release(w, nw);
+    release(dy, ny);
+    free(a);
+    free(b);
+}
+
+/* --- the loops of plane.h ---------------------------------------------------------- */
+
+static void near(float got, double want, double magnitude) {
+    if (!(fabs((double)got - want) <= 1e-5 * magnitude + 1e-6))
+        fail_msg("%g, should be %g", (double)got, want);
+}
+
+static void check_plane(const plane_ops *ops, size_t n, dpf_activation f) {
+    float *x = guarded(n), *y = guarded(n), *z = guarded(n), *d = guarded(n), *copy = guarded(n), sums[2];
+    double sum = 0, squares = 0, s0 = 0, s1 = 0;
+    for (size_t i = 0; i < n; ++i) {
+        sum += (double)x[i];
+        squares += ((double)x[i] - 0.25) * ((double)x[i] - 0.25);
+    }
+    near(ops->sum(x, n), sum, (double)n);
+    near(ops->squares(x, n, 0.25f), squares, (double)n);
+    ops->affine(x, y, n, 1.5f, -0.125f, f);
+    for (size_t i = 0; i < n; ++i)
+        near(y[i], (double)dpf_activate(1.5f * x[i] - 0.125f, f), f == DPF_STAIR ? 1e6 : 1); /* stair jumps */
+    memcpy(copy, d, n * sizeof *d);
+    ops->gradient(d, y, x, n, 0.25f, f, sums);
+    for (size_t i = 0; i < n; ++i) {
+        near(d[i], (double)copy[i] * (double)dpf_activation_gradient(y[i], f), 1);
+        s0 += (double)d[i];
+        s1 += (double)d[i] * ((double)x[i] - 0.25);
+    }
+    near(sums[0], s0, (double)n);
+    near(sums[1], s1, (double)n);
+    memcpy(copy, d, n * sizeof *d);
+    ops->normalise_gradient(d, x, n, 0.25f, 0.5f, -2.0f, 0.75f);
+    for (size_t i = 0; i < n; ++i)
+        near(d[i], 0.5 * (double)copy[i] - 2.0 * ((double)x[i] - 0.25) + 0.75, 4);
+    ops->add(x, d, z, n, 0.5f, 2.0f, DPF_LINEAR_ACT);
+    for (size_t i = 0; i < n; ++i)
+        near(z[i], 0.5 * (double)x[i] + 2.0 * (double)d[i], 8);
+    memcpy(copy, z, n * sizeof *z);
+    ops->accumulate(x, z, n, -3.0f);
+    for (size_t i = 0; i < n; ++i)
+        near(z[i], (double)copy[i] - 3.0 * (double)x[i], 8);
+    release(x, n);
+    release(y, n);
+    release(z, n);
+    release(d, n);
+    release(copy, n);
+}
+
+static void check_planes(const plane_ops *ops) {
+    for (size_t n = 0; n < 70; ++n)
+        check_plane(ops, n, (dpf_activation)(n % DPF_STOCK_ACTIVATIONS));
+    for (int f = 0; f < DPF_ACTIVATIONS; ++f)
+        check_plane(ops, 1021, (dpf_activation)f);
+}
+
+static void test_planes(void **state) {
+    (void)state;
+    check_planes(&dpf_plane_ops_c);
+#if defined(__x86_64__)
+    if (dpf_cpu_isa() >= DPF_ISA_AVX2)
+        check_planes(&dpf_plane_ops_avx2);
+    if (dpf_cpu_isa() >= DPF_ISA_AVX512)
+        check_planes(&dpf_plane_ops_avx512);
+#endif
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conv_dnnl),       cmocka_unit_test(test_conv_blas), cmocka_unit_test(test_conv_refusals),
+        cmocka_unit_test(test_same_bits_again), cmocka_unit_test(test_planes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
