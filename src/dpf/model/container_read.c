@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The reader of .dpf files. It believes nothing: a number is compared with what it
+ * must be, or with what is there, before anything is allocated or written by it.
+ */
+#include "container.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+#include <zstd.h>
+
+#include "container_parts.h"
+#include "file.h"
+#include "half.h"
+
+static const char *const section_names[] = {"", "cfg", "header", "runs", "masks", "rest", "values"};
+
+typedef struct unpack {
+    const char *name;
+    const unsigned char *at; /* what has not been read yet */
+    size_t left;
+    uint64_t floats;
+    int half;
+    struct {
+        unsigned char *data;
+        size_t size;
+    } raw[DPFC_SECTIONS + 1];
+    size_t values_at, masks_at, rest_at; /* how much of these sections has been used */
+} unpack;
+
+static dpf_status file_header(unpack *u, size_t max_floats, dpf_error *err) {
+    static const char magic[8] = DPFC_MAGIC_BYTES;
+    if (u->left < sizeof magic || memcmp(u->at, magic, sizeof magic) != 0)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: not a .dpf file: the first bytes are others", u->name);
+    if (u->left < DPFC_FILE_HEADER)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: cut off: %zu bytes, the header alone has %d", u->name, u->left,
+                        DPFC_FILE_HEADER);
+    if (dpfc_get64(u->at + 32) != XXH64(u->at, 32, 0))
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: damaged: the checksum of the file's header is wrong", u->name);
+    uint32_t version = dpfc_get32(u->at + 8), flags = dpfc_get32(u->at + 12);
+    if (version != DPFC_VERSION || flags & ~(uint32_t)DPFC_FLAG_HALF)
+        return dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s: .dpf version %u, flags %u; this program reads version %d",
+                        u->name, version, flags, DPFC_VERSION);
+    u->half = (flags & DPFC_FLAG_HALF) != 0;
+    u->floats = dpfc_get64(u->at + 16);
+    if (dpfc_get32(u->at + 24) != DPFC_SECTIONS || dpfc_get32(u->at + 28) != 0)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: not as version %d should be: %u sections", u->name, DPFC_VERSION,
+                        dpfc_get32(u->at + 24));
+    if (u->floats > max_floats)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: %llu floats are too many (allowed: %zu)", u->name,
+                        (unsigned long long)u->floats, max_floats);
+    u->at += DPFC_FILE_HEADER;
+    u->left -= DPFC_FILE_HEADER;
+    return DPF_OK;
+}
+
+/* The most that a section can hold for the number of floats that the file has. */
+static uint64_t most(const unpack *u, uint32_t kind) {
+    switch (kind) {
+    case DPFC_CFG:
+        return DPFC_MAX_CFG;
+    case DPFC_HEAD:
+        return 20;
+    case DPFC_RUNS:
+        return u->floats * DPFC_RUN;
+    case DPFC_MASKS:
+        return u->floats * 2; /* the index of n kept weights of many: n, and a byte more for each 128 others */
+    default:
+        return u->floats * 4;
+    }
+}
+
+static dpf_status section(unpack *u, uint32_t kind, dpf_error *err) {
+    const char *what = section_names[kind];
+    const unsigned char *header = u->at, *stored = u->at + DPFC_SECTION_HEADER;
+    if (u->left < DPFC_SECTION_HEADER)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: cut off: the section %s is missing", u->name, what);
+    if (dpfc_get64(header + 32) != XXH64(header, 32, 0))
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: damaged: the checksum of the header of section %s is wrong", u->name,
+                        what);
+    uint64_t raw_size = dpfc_get64(header + 8), size = dpfc_get64(header + 16);
+    if (dpfc_get32(header) != kind || dpfc_get32(header + 4) != 0 || raw_size > most(u, kind) ||
+        (size == 0) != (raw_size == 0))
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: the header of section %s makes no sense", u->name, what);
+    u->left -= DPFC_SECTION_HEADER;
+    if (size > u->left)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: cut off in section %s: %llu bytes are missing", u->name, what,
+                        (unsigned long long)(size - u->left));
+    if (dpfc_get64(header + 24) != XXH64(stored, (size_t)size, 0))
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: damaged: the checksum of section %s is wrong", u->name, what);
+    if (size && ZSTD_getFrameContentSize(stored, (size_t)size) != raw_size)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: section %s has not the length that it says", u->name, what);
+    u->raw[kind].data = malloc((size_t)raw_size + 1); /* the cfg gets its NUL */
+    if (!u->raw[kind].data)
+        return dpf_fail_memory(err, raw_size, u->name);
+    if (size && ZSTD_decompress(u->raw[kind].data, (size_t)raw_size, stored, (size_t)size) != raw_size)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: section %s cannot be decompressed", u->name, what);
+    u->raw[kind].data[raw_size] = '\0';
+    u->raw[kind].size = (size_t)raw_size;
+    u->at = stored + size;
+    u->left -= (size_t)size;
+    return DPF_OK;
+}
+
+/* Float number i of a section of byte planes, as bits. */
+static uint32_t plane_value(const unsigned char *data, size_t size, size_t width, size_t i) {
+    size_t count = size / width;
+    uint32_t bits = 0;
+    for (size_t byte = 0; byte < width; ++byte)
+        bits |= (uint32_t)data[byte * count + i] << 8 * byte;
+    return bits;
+}
+
+/* Floats outside of runs up to float `end`. */
+static int take_rest(unpack *u, uint32_t *bits, uint64_t from, uint64_t end) {
+    size_t size = u->raw[DPFC_REST].size;
+    if (end - from > size / 4 - u->rest_at)
+        return 0;
+    for (uint64_t i = from; i < end; ++i)
+        bits[i] = plane_value(u->raw[DPFC_REST].data, size, 4, u->rest_at++);
+    return 1;
+}
+
+static int take_run(unpack *u, uint32_t *bits, const dpfc_run *run, unsigned char *marks) {
+    size_t width = u->half ? 2 : 4, size = u->raw[DPFC_VALUES].size;
+    if (run->kept > run->count || run->kept > size / width - u->values_at ||
+        run->mask_size > u->raw[DPFC_MASKS].size - u->masks_at ||
+        !dpfc_mask_read(marks, run, u->raw[DPFC_MASKS].data + u->masks_at))
+        return 0;
+    u->masks_at += (size_t)run->mask_size;
+    for (size_t i = 0; i < run->count; ++i) {
+        if (!marks[i])
+            continue;
+        uint32_t value = plane_value(u->raw[DPFC_VALUES].data, size, width, u->values_at++);
+        bits[run->first + i] = u->half ? dpf_half_to_bits((uint16_t)value) : value;
+    }
+    return 1;
+}
+
+/* Puts the floats together; every byte of every section must have been used in the end. */
+static dpf_status assemble(unpack *u, dpf_container *out, dpf_error *err) {
+    size_t runs = u->raw[DPFC_RUNS].size / DPFC_RUN;
+    uint64_t next = 0, layer = 0;
+    int good = u->raw[DPFC_RUNS].size % DPFC_RUN == 0 && u->raw[DPFC_REST].size % 4 == 0;
+    uint32_t *bits = calloc((size_t)u->floats + 1, sizeof *bits);
+    unsigned char *marks = malloc((size_t)u->floats + 1);
+    out->weights.values = (float *)(void *)bits;
+    if (!bits || !marks) {
+        free(marks);
+        return dpf_fail_memory(err, u->floats * 5, u->name);
+    }
+    for (size_t i = 0; good && i < runs; ++i) {
+        dpfc_run run;
+        dpfc_get_run(&run, u->raw[DPFC_RUNS].data + i * DPFC_RUN);
+        good = run.first >= next && run.first <= u->floats && run.count > 0 && run.count <= u->floats - run.first &&
+               run.layer >= layer && take_rest(u, bits, next, run.first) && take_run(u, bits, &run, marks);
+        next = run.first + run.count;
+        layer = (uint64_t)run.layer + 1;
+        out->coded += (size_t)run.count;
+        out->kept += (size_t)run.kept;
+    }
+    free(marks);
+    good = good && take_rest(u, bits, next, u->floats) && u->masks_at == u->raw[DPFC_MASKS].size &&
+           u->rest_at * 4 == u->raw[DPFC_REST].size && u->values_at * (u->half ? 2 : 4) == u->raw[DPFC_VALUES].size;
+    if (!good)
+        return dpf_fail(err, DPF_ERR_FORMAT, "%s: the sections do not fit together", u->name);
+    out->weights.count = (size_t)u->floats;
+    return DPF_OK;
+}
+
+dpf_status dpf_container_decode(dpf_container *out, const char *name, const void *bytes, size_t size, size_t max_floats,
+                                dpf_error *err) {
+    unpack u = {.name = name, .at = bytes, .left = size};
+    dpf_status status;
+    memset(out, 0, sizeof *out);
+    status = file_header(&u, max_floats < DPF_CONTAINER_MAX_FLOATS ? max_floats : DPF_CONTAINER_MAX_FLOATS, err);
+    for (uint32_t kind = 1; kind <= DPFC_SECTIONS && status == DPF_OK; ++kind)
+        status = section(&u, kind, err);
+    if (status == DPF_OK && u.left)
+        status = dpf_fail(err, DPF_ERR_FORMAT, "%s: %zu bytes too many at its end", name, u.left);
+    if (status == DPF_OK)
+        status =
+            dpf_weights_parse_header(&out->weights.header, name, u.raw[DPFC_HEAD].data, u.raw[DPFC_HEAD].size, err);
+    if (status == DPF_OK && out->weights.header.size != u.raw[DPFC_HEAD].size)
+        status = dpf_fail(err, DPF_ERR_FORMAT, "%s: a weights header of %zu bytes where its version has %zu", name,
+                          u.raw[DPFC_HEAD].size, out->weights.header.size);
+    if (status == DPF_OK)
+        status = assemble(&u, out, err);
+    if (status == DPF_OK) {
+        memcpy(out->weights.header_bytes, u.raw[DPFC_HEAD].data, out->weights.header.size);
+        out->cfg = (char *)u.raw[DPFC_CFG].data;
+        out->cfg_size = u.raw[DPFC_CFG].size;
+        out->half = u.half;
+        u.raw[DPFC_CFG].data = NULL;
+    } else {
+        dpf_container_free(out);
+    }
+    for (size_t i = 0; i <= DPFC_SECTIONS; ++i)
+        free(u.raw[i].data);
+    return status;
+}
+
+void dpf_container_free(dpf_container *container) {
+    if (!container)
+        return;
+    free(container->cfg);
+    dpf_weights_free(&container->weights);
+    memset(container, 0, sizeof *container);
+}
+
+/* Is the cfg one, and do the floats belong to it? */
+static dpf_status check_cfg(const dpf_container *content, const char *path, dpf_error *err) {
+    dpf_cfg *cfg = NULL;
+    dpf_graph *graph = NULL;
+    dpf_status status = dpf_cfg_parse(&cfg, path, content->cfg, content->cfg_size, err);
+    if (status == DPF_OK)
+        status = dpf_graph_new(&graph, cfg, NULL, err);
+    if (status == DPF_OK && graph->parameters != content->weights.count)
+        status = dpf_fail(err, DPF_ERR_MISMATCH, "%s: holds %zu floats, its cfg needs %zu", path,
+                          content->weights.count, graph->parameters);
+    dpf_graph_free(graph);
+    dpf_cfg_free(cfg);
+    return status;
+}
+
+dpf_status dpf_container_read(dpf_container *out, const char *path, dpf_error *err) {
+    char *bytes;
+    size_t size;
+    memset(out, 0, sizeof *out);
+    dpf_status status = dpf_file_read(path, DPF_CONTAINER_MAX_FLOATS * 5, &bytes, &size, err);
+    if (status != DPF_OK)
+        return status;
+    status = dpf_container_decode(out, path, bytes, size, DPF_CONTAINER_MAX_FLOATS, err);
+    free(bytes);
+    if (status == DPF_OK)
+        status = check_cfg(out, path, err);
+    if (status != DPF_OK)
+        dpf_container_free(out);
+    return status;
+}
