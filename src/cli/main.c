@@ -11,6 +11,7 @@
 
 #include "../dpf/core/options.h"
 #include "classifier.h"
+#include "dpf_files.h"
 #include "passthrough.h"
 #include "say.h"
 
@@ -30,6 +31,9 @@ static const char HELP[] =
     "      -novalid     do not score the model at the end\n"
     "  darknet classifier valid DATA CFG WEIGHTS\n"
     "  darknet classifier predict DATA CFG WEIGHTS [IMAGE] [-t N]\n"
+    "  darknet dpf pack CFG WEIGHTS OUT.dpf [-half]    both in one small file; -half: weights as float16\n"
+    "  darknet dpf unpack IN.dpf CFG WEIGHTS\n"
+    "  darknet dpf verify FILE.dpf\n"
     "  darknet version\n"
     "\n"
     "A [dpf] section in CFG, for example\n"
@@ -56,12 +60,11 @@ static const char *const darknet_verbs[] = {
 static const char *const darknet_classifier_verbs[] = {"fout",      "try",       "demo",  "gun",        "threat",
                                                        "test",      "csv",       "label", "validmulti", "valid10",
                                                        "validcrop", "validfull", NULL};
-static const char *const all_verbs[] = {"classifier", "version",   "help",   "average",   "yolo",        "super",
-                                        "lsd",        "detector",  "detect", "cifar",     "go",          "rnn",
-                                        "coco",       "classify",  "art",    "regressor", "isegmenter",  "segmenter",
-                                        "tag",        "nightmare", "rgbgr",  "reset",     "denormalize", "statistics",
-                                        "normalize",  "rescale",   "speed",  "oneoff",    "print",       "partial",
-                                        "visualize",  "mkimg",     "imtest", NULL};
+static const char *const all_verbs[] = {
+    "classifier", "dpf",    "version",   "help",    "average",   "yolo",        "super",      "lsd",       "detector",
+    "detect",     "cifar",  "go",        "rnn",     "coco",      "classify",    "art",        "regressor", "isegmenter",
+    "segmenter",  "tag",    "nightmare", "rgbgr",   "reset",     "denormalize", "statistics", "normalize", "rescale",
+    "speed",      "oneoff", "print",     "partial", "visualize", "mkimg",       "imtest",     NULL};
 static const char *const classifier_verbs[] = {"train", "valid", "predict", NULL};
 
 static int is_one_of(const char *word, const char *const *list) {
@@ -107,6 +110,22 @@ static int classifier(int argc, char **argv) {
     return unknown("verb of 'classifier'", verb, classifier_verbs);
 }
 
+static int dpf(int argc, char **argv) {
+    static const char *const verbs[] = {"pack", "unpack", "verify", NULL};
+    const char *verb = argc > 2 ? argv[2] : NULL;
+    if (!verb) {
+        say("'dpf' wants to know what to do: pack, unpack or verify; 'darknet help' has the details");
+        return EXIT_BAD;
+    }
+    if (strcmp(verb, "pack") == 0)
+        return dpf_files_pack(argc - 3, argv + 3);
+    if (strcmp(verb, "unpack") == 0)
+        return dpf_files_unpack(argc - 3, argv + 3);
+    if (strcmp(verb, "verify") == 0)
+        return dpf_files_verify(argc - 3, argv + 3);
+    return unknown("verb of 'dpf'", verb, verbs);
+}
+
 /* OpenMP's threads spin while they wait for each other. By default they do so for
  * milliseconds, which on a busy machine starves the very thread they wait for; a
  * thousand turns cost nothing on an idle one. The runtime reads the setting when it is
@@ -140,6 +159,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(verb, "classifier") == 0)
         return classifier(argc, argv);
+    if (strcmp(verb, "dpf") == 0)
+        return dpf(argc, argv);
     /* a Darknet that the user chose may have verbs that we do not know */
     if (is_one_of(verb, darknet_verbs) || (getenv("DARKNET_PROGRAM") && getenv("DARKNET_PROGRAM")[0]))
         return passthrough(argv);
