@@ -170,6 +170,11 @@ for value in 1.2 -1 abc; do
     cfg -- '[dpf]' "sparsity=$value"
     refused "sparsity=$value" "tiny.cfg:[0-9]+: .*sparsity.*$value" train
 done
+cfg -- '[dpf]' sparsity=0.9 min_density=0.5
+refused "a target that min_density puts out of reach" "tiny.cfg:[0-9]+: \[dpf\] .*min_density" train
+cfg -- '[dpf]' sparsity=0.5
+sed -i 's/filters=4/filters=4\nprun=0/' tiny.cfg
+refused "misspelt key of a layer" "tiny.cfg:[0-9]+: .*prun.*did you mean 'prune'" train
 cfg -- '[nonsense]' size=3
 refused "a layer that Darknet cannot build" "tiny.cfg:[0-9]+: .*nonsense" train
 cfg

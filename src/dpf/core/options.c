@@ -303,7 +303,7 @@ dpf_status dpf_options_finish(dpf_options *options, const char *file, int sectio
 
 /* ---- the keys of a layer ---- */
 
-static const char *const layer_keys[] = {"prune", "sparsity"};
+static const char *const layer_keys[] = {"prune", "sparsity", NULL};
 
 int dpf_layer_options_is_key(const char *key) {
     return strcmp(key, layer_keys[0]) == 0 || strcmp(key, layer_keys[1]) == 0;
@@ -315,6 +315,12 @@ dpf_status dpf_layer_options_parse(dpf_layer_options *options, const char *file,
     const dpf_key *seen[2] = {NULL, NULL};
     for (size_t i = 0; i < count; i++) {
         if (!dpf_layer_options_is_key(keys[i].key)) {
+            /* Darknet skips a key that it does not know; one of ours with a slip must not go that way */
+            const char *meant = dpf_nearest_word(keys[i].key, layer_keys);
+            if (meant) {
+                return dpf_fail(err, DPF_ERR_FORMAT, "%s:%d: [convolutional] unknown key '%.60s'; did you mean '%s'?",
+                                file, keys[i].line, keys[i].key, meant);
+            }
             continue;
         }
         place at = {.file = file, .section = "convolutional", .key = &keys[i], .err = err};

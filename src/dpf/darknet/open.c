@@ -125,8 +125,9 @@ static dpf_status attach_pruner(dn_net *dn, const dn_open_args *args, dpf_error 
                           "%s:%d: [dpf] has nothing to prune: no convolutional layer of this cfg is prunable; "
                           "prune=1 in a layer's section makes it so",
                           dn->graph->dpf_file, dn->graph->dpf_line);
-    if (status == DPF_OK)
-        status = dpf_pruner_new(&dn->pruner, &options, tensors, dn->tensors, err);
+    dpf_error why;
+    if (status == DPF_OK && dpf_pruner_new(&dn->pruner, &options, tensors, dn->tensors, &why) != DPF_OK)
+        status = dpf_fail(err, why.status, "%s:%d: [dpf] %.900s", dn->graph->dpf_file, dn->graph->dpf_line, why.text);
     if (status == DPF_OK)
         status = dpf_pruner_start(dn->pruner, get_current_batch(dn->net), err);
     if (status == DPF_OK)
