@@ -300,6 +300,8 @@ static void test_refused(void **state) {
         {NET "[conv]\ngroups=2\n", "groups=2", DPF_ERR_MISMATCH},
         {NET "[conv]\nfilters=16777216\nsize=8\n", "too large", DPF_ERR_RANGE},
         {NET "[conv]\npadding=16777216\ndilation=16777216\n", "padding", DPF_ERR_RANGE},
+        /* the weights alone still fit an int, weights and biases do not */
+        {"[net]\ninputs=255\n[conn]\noutput=8421504\n", "too many parameters: 2155905024", DPF_ERR_RANGE},
         {NET CONV "[route]\nlayers=1\n", "reads layer 1, which does not come before it", DPF_ERR_RANGE},
         {NET CONV "[route]\nlayers=5\n", "t.cfg:14: layer 1 (route) reads layer 5", DPF_ERR_RANGE},
         {NET CONV "[route]\nlayers=-2\n", "before the first", DPF_ERR_RANGE},

@@ -166,6 +166,9 @@ static dpf_status count_parameters(dpf_build *build, dpf_graph_layer *layer) {
     dpf_graph *graph = build->graph;
     /* Each term is at most DPF_MAX_FLOATS, so the sum cannot wrap. */
     layer->parameters = layer->biases + 3 * layer->bn + layer->weights + layer->opaque;
+    if (layer->parameters > DPF_MAX_FLOATS)
+        return dpf_build_fail(build, layer, DPF_ERR_RANGE, "has too many parameters: %zu (allowed: %zu)",
+                              layer->parameters, DPF_MAX_FLOATS);
     layer->offset = graph->parameters;
     if (graph->parameters > SIZE_MAX / 8 - layer->parameters)
         return dpf_build_fail(build, layer, DPF_ERR_RANGE, "makes the network too large");
