@@ -102,8 +102,9 @@ include tests/tests.mk
 # Anything a first command needs is installed before make reads the headers again.
 test: ## build and run all tests, then asan; last line: N passed, N failed
 	@DARKNET=$(DARKNET) tools/install-deps.sh test
-	+@$(MAKE) --no-print-directory check
-	+@$(MAKE) --no-print-directory asan
+	@rm -f build/tally
+	+@TALLY=build/tally $(MAKE) --no-print-directory check
+	+@TALLY=build/tally $(MAKE) --no-print-directory asan
 
 asan: ## unit tests and fuzz corpora under address and undefined-behaviour sanitizers
 	@DARKNET=$(DARKNET) tools/install-deps.sh test
