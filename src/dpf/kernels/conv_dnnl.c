@@ -145,7 +145,7 @@ static dnnl_memory_desc_t any(const dnnl_conv *conv, enum tensor t) {
 static int finish_step(dnnl_conv *conv, enum step step, dnnl_primitive_desc_t pd) {
     step_info *info = &conv->steps[step];
     info->scratch = *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    int failed = dnnl_primitive_create(&info->primitive, pd);
+    int failed = dnnl_primitive_create(&info->primitive, pd) != dnnl_success;
     dnnl_primitive_desc_destroy(pd);
     return failed;
 }
