@@ -82,11 +82,12 @@ static dpf_status iterate(train_state *run, dpf_error *err) {
 }
 
 static int stopped(const train_options *options, const train_state *run, int number) {
-    say("stopped by %s at iteration %zu; the dense weights are in '%s'; to go on: %s %s",
-        number == SIGINT    ? "Ctrl-C"
-        : number == SIGTERM ? "SIGTERM"
-                            : "SIGHUP",
-        dn_iteration(run->net), run->files.last, options->resume, run->files.last);
+    const char *name = number == SIGINT ? "Ctrl-C" : number == SIGTERM ? "SIGTERM" : "SIGHUP";
+    if (run->trained)
+        say("stopped by %s at iteration %zu; the dense weights are in '%s'; to go on: %s %s", name,
+            dn_iteration(run->net), run->files.last, options->resume, run->files.last);
+    else
+        say("stopped by %s before the first iteration; no weights are written", name);
     return 128 + number;
 }
 
@@ -104,7 +105,7 @@ int train_run(const train_options *options, const train_task *task, imagelist *l
         status = iterate(&run, &err);
     run.seconds = progress_now() - run.began;
     progress_end();
-    if (!status)
+    if (!status && run.trained) /* else there is nothing that is worth an earlier run's weights */
         status = save_dense(&run, &err);
     if (status)
         goto fail;
