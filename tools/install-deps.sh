@@ -15,7 +15,7 @@ packages="build-essential libdnnl-dev libopenblas-dev libstb-dev libzstd-dev lib
 case "${1:-build}" in
 build) ;;
 test) packages="$packages libcmocka-dev libjansson-dev dataset-fashion-mnist" ;;
-lint) packages="$packages libcmocka-dev libjansson-dev clang-format clang-tidy cppcheck shellcheck git" ;;
+lint) packages="$packages libcmocka-dev libjansson-dev clang-format clang-tidy libomp-dev cppcheck shellcheck git" ;;
 fuzz) packages="$packages clang libclang-rt-14-dev libomp-dev" ;;
 demo) packages="$packages dataset-fashion-mnist" ;;
 *)
