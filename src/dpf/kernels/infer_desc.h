@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A convolution for inference as its kernels see it: a checked shape in size_t and
+ * the activation. Private to this folder.
+ */
+#ifndef DPF_KERNELS_INFER_DESC_H
+#define DPF_KERNELS_INFER_DESC_H
+
+#include <stddef.h>
+
+#include "activation.h"
+#include "conv.h"
+
+typedef struct infer_desc {
+    size_t batch, channels, height, width, filters, size, stride, pad, groups;
+    size_t out_h, out_w;
+    size_t weights; /* floats: filters * channels/groups * size * size */
+    dpf_activation act;
+} infer_desc;
+
+/* Fails with DPF_ERR_RANGE when a number is below its least, groups do not divide,
+ * the window does not fit, or a size is beyond what 32-bit distances reach; with
+ * DPF_ERR_UNSUPPORTED for an activation that looks at more than one value. */
+dpf_status infer_desc_make(infer_desc *desc, const dpf_conv_shape *shape, dpf_activation act, dpf_error *err);
+
+#endif

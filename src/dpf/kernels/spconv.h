@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Convolution with unstructured sparse weights. A spconv is made once from the
+ * weights of a layer (zeros are what is pruned) and run many times:
+ *
+ *   spconv_new      chooses tile and blocks, packs the nonzeros
+ *   spconv_scratch  floats of working memory that a run needs
+ *   spconv_run      computes; allocates nothing, writes nothing but output and scratch
+ *   spconv_free
+ *
+ * How it works: the input of a layer is copied once into planes with zeros around
+ * each image (not even that for most 1x1 layers); on such a plane, read as one long
+ * line, every tap of the window is a constant distance. A tile of the output, some
+ * vectors of consecutive pixels, stays in registers while the nonzeros of one filter
+ * stream by, each one a weight and a distance. Channels are blocked so that what a
+ * tile reads stays in the first-level cache; within a block the filters are sorted by
+ * their count of nonzeros, so that the branch at the end of a filter is predicted.
+ * Strides above one split each channel into stride*stride planes, after which they
+ * are like stride one.
+ *
+ * A spconv is read-only after spconv_new (but for spconv_refresh_values), so any
+ * number of threads may run it at once, each with a scratch of its own.
+ */
+#ifndef DPF_KERNELS_SPCONV_H
+#define DPF_KERNELS_SPCONV_H
+
+#include <stddef.h>
+
+#include "../core/error.h"
+#include "activation.h"
+#include "conv.h"
+#include "cpu.h"
+
+typedef struct spconv spconv;
+
+typedef struct spconv_options {
+    int threads;     /* threads that a run will use; 0 = 1 */
+    int refreshable; /* 1: remember where each value came from, for spconv_refresh_values */
+    int isa_set;     /* 1: use `isa` below instead of dpf_cpu_isa(); it must be available */
+    dpf_isa isa;
+    size_t tile;     /* vectors of a tile, 0 = chosen; for tests and measurements */
+    size_t block;    /* channels of a block, 0 = chosen */
+    int no_in_place; /* 1: never read the input where it lies */
+} spconv_options;
+
+typedef struct spconv_info {
+    dpf_isa isa;
+    size_t nonzeros;
+    size_t packed_bytes;    /* memory of the packed weights */
+    size_t tile;            /* vectors of the largest tile */
+    size_t tiles;           /* tiles a plane */
+    size_t block;           /* channels of a block */
+    size_t planes;          /* planes a channel: 1, or the phases of a stride */
+    size_t parts;           /* shares that the filters are split into */
+    size_t images;          /* images that one plane holds */
+    int in_place;           /* 1: the input is read where it lies */
+    double cycles_modelled; /* cost model, processor cycles of a run on one thread */
+} spconv_info;
+
+/* weights: filters x channels/groups x size x size; bias: one a filter, or NULL
+ * for zeros; both are copied. options may be NULL. On failure *out is NULL. */
+dpf_status spconv_new(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const float *weights,
+                      const float *bias, const spconv_options *options, dpf_error *err);
+void spconv_free(spconv *conv); /* NULL is allowed */
+
+/* Floats of scratch for one run; align it to 64 bytes. */
+size_t spconv_scratch(const spconv *conv);
+
+/* input: batch x channels x height x width, output: batch x filters x out x out.
+ * Fastest when input and output are 64-byte aligned; any float alignment works.
+ * The result does not depend on `threads`, nor on what scratch held before. */
+void spconv_run(const spconv *conv, const float *input, float *output, float *scratch);
+
+/* Takes new values for the same pattern of nonzeros from dense weights: entries
+ * outside of the pattern are ignored, entries inside may be zero by now. Needs
+ * options.refreshable. bias may be NULL: kept as it is. */
+void spconv_refresh_values(spconv *conv, const float *weights, const float *bias);
+
+void spconv_get_info(const spconv *conv, spconv_info *out);
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The tile kernels of spconv, written once and compiled for each instruction set:
+ * the including file defines
+ *   SPK_V             floats of a vector
+ *   SPK_FMA(a, b, c)  a * b + c
+ *   SPK_TABLE         name of the table to define
+ *   SPK_LARGE         1: enough registers for tiles of up to 24 vectors, 0: up to 12
+ * The loops over a tile have constant bounds and must be unrolled completely,
+ * otherwise the accumulators end up in memory and the kernel is 10 times slower.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "spconv_internal.h"
+
+typedef float spk_vec __attribute__((vector_size(SPK_V * sizeof(float)), may_alias));
+typedef int32_t spk_ivec __attribute__((vector_size(SPK_V * sizeof(float)), may_alias));
+/* The same in memory, at any float's address. */
+typedef float spk_mem __attribute__((vector_size(SPK_V * sizeof(float)), aligned(4), may_alias));
+typedef float spk_mem4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float spk_mem8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+#define SPK_UNROLL _Pragma("GCC unroll 32")
+#define SPK_INLINE static inline __attribute__((always_inline))
+
+SPK_INLINE spk_vec spk_load(const float *p) {
+    return *(const spk_mem *)p;
+}
+
+SPK_INLINE void spk_store(float *p, spk_vec v) {
+    *(spk_mem *)p = v;
+}
+
+SPK_INLINE spk_vec spk_set(float x) {
+    return x - (spk_vec){0};
+}
+
+SPK_INLINE spk_vec spk_select(spk_ivec mask, spk_vec yes, spk_vec no) {
+    return (spk_vec)((mask & (spk_ivec)yes) | (~mask & (spk_ivec)no));
+}
+
+/* Copies count floats and touches nothing else; short rows overlap themselves. */
+SPK_INLINE void spk_copy_floats(float *to, const float *from, size_t count) {
+    size_t i = 0;
+    if (count >= SPK_V) {
+        for (; i + SPK_V <= count; i += SPK_V)
+            spk_store(to + i, spk_load(from + i));
+        if (i < count)
+            spk_store(to + count - SPK_V, spk_load(from + count - SPK_V));
+        return;
+    }
+    if (SPK_V > 8 && count >= 8) {
+        spk_mem8 a = *(const spk_mem8 *)from, b = *(const spk_mem8 *)(from + count - 8);
+        *(spk_mem8 *)to = a;
+        *(spk_mem8 *)(to + count - 8) = b;
+        return;
+    }
+    if (SPK_V > 4 && count >= 4) {
+        spk_mem4 a = *(const spk_mem4 *)from, b = *(const spk_mem4 *)(from + count - 4);
+        *(spk_mem4 *)to = a;
+        *(spk_mem4 *)(to + count - 4) = b;
+        return;
+    }
+    for (; i < count; i++)
+        to[i] = from[i];
+}
+
+SPK_INLINE void spk_zero_floats(float *to, size_t count) {
+    size_t i = 0;
+    for (; i + SPK_V <= count; i += SPK_V)
+        spk_store(to + i, (spk_vec){0});
+    for (; i < count; i++)
+        to[i] = 0;
+}
+
+/* One channel of one image onto one plane. */
+static void spk_copy_plane(const spk_copy *c) {
+    size_t left = c->pad > c->phase_x ? (c->pad - c->phase_x + c->stride - 1) / c->stride : 0;
+    size_t end = c->width + c->pad > c->phase_x ? (c->width + c->pad - c->phase_x + c->stride - 1) / c->stride : 0;
+    end = end > c->pitch ? c->pitch : end;
+    left = left > end ? end : left;
+    for (size_t j = 0; j < c->rows; j++) {
+        float *to = c->to + j * c->pitch;
+        size_t y = j * c->stride + c->phase_y; /* in the padded image */
+        if (y < c->pad || y - c->pad >= c->height || left == end) {
+            spk_zero_floats(to, c->pitch);
+            continue;
+        }
+        const float *from = c->from + (y - c->pad) * c->width + (left * c->stride + c->phase_x - c->pad);
+        spk_zero_floats(to, left);
+        if (c->stride == 1) {
+            spk_copy_floats(to + left, from, end - left);
+        } else if (c->stride == 2) {
+            for (size_t i = 0; i < end - left; i++)
+                to[left + i] = from[2 * i];
+        } else {
+            for (size_t i = 0; i < end - left; i++)
+                to[left + i] = from[i * c->stride];
+        }
+        spk_zero_floats(to + end, c->pitch - end);
+    }
+}
+
+/* exp to about 2 units in the last place; saturates at the ends of the range. */
+SPK_INLINE spk_vec spk_exp(spk_vec x) {
+    const spk_vec high = spk_set(88.0f), low = spk_set(-87.0f);
+    x = spk_select(x > high, high, x);
+    x = spk_select(x < low, low, x);
+    const spk_vec magic = spk_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    spk_vec n = SPK_FMA(x, spk_set(1.44269504f), magic);
+    spk_ivec power = (spk_ivec)n << 23;
+    n -= magic;
+    spk_vec r = SPK_FMA(n, spk_set(-0.693359375f), x);
+    r = SPK_FMA(n, spk_set(2.12194440e-4f), r);
+    spk_vec p = spk_set(1.9875691500e-4f);
+    p = SPK_FMA(p, r, spk_set(1.3981999507e-3f));
+    p = SPK_FMA(p, r, spk_set(8.3334519073e-3f));
+    p = SPK_FMA(p, r, spk_set(4.1665795894e-2f));
+    p = SPK_FMA(p, r, spk_set(1.6666665459e-1f));
+    p = SPK_FMA(p, r, spk_set(5.0000001201e-1f));
+    p = SPK_FMA(p, r * r, r) + spk_set(1.0f);
+    return (spk_vec)((spk_ivec)p + power);
+}
+
+SPK_INLINE spk_vec spk_act_smooth(dpf_activation act, spk_vec x) {
+    const spk_vec one = spk_set(1.0f), two = spk_set(2.0f);
+    switch (act) {
+    case DPF_LOGISTIC_ACT:
+        return one / (one + spk_exp(-x));
+    case DPF_SWISH:
+        return x / (one + spk_exp(-x));
+    case DPF_LOGGY:
+        return two / (one + spk_exp(-x)) - one;
+    case DPF_TANH:
+        return one - two / (spk_exp(x + x) + one);
+    case DPF_MISH: {
+        /* tanh(log(1 + e)) = (e*e + 2e) / (e*e + 2e + 2); above 20 it is 1 in single precision */
+        spk_vec e = spk_exp(spk_select(x > spk_set(20.0f), spk_set(20.0f), x));
+        spk_vec t = e * (e + two);
+        return x * (t / (t + two));
+    }
+    case DPF_GELU: {
+        spk_vec u = x * SPK_FMA(x * x, spk_set(0.035677f), spk_set(0.797885f));
+        return x - x / (spk_exp(u + u) + one);
+    }
+    case DPF_ELU:
+        return spk_select(x >= (spk_vec){0}, x, spk_exp(x) - one);
+    case DPF_SELU:
+        return spk_set(1.0507f) * spk_select(x >= (spk_vec){0}, x, spk_set(1.6732f) * (spk_exp(x) - one));
+    case DPF_HARDSWISH: {
+        spk_vec t = x + spk_set(3.0f);
+        t = spk_select(t > (spk_vec){0}, t, (spk_vec){0});
+        t = spk_select(t < spk_set(6.0f), t, spk_set(6.0f));
+        return x * t * spk_set(1.0f / 6.0f);
+    }
+    default:
+        break;
+    }
+    for (size_t i = 0; i < SPK_V; i++)
+        x[i] = dpf_activate(x[i], act);
+    return x;
+}
+
+static void spk_activate(dpf_activation act, float *x, size_t count) {
+    for (size_t i = 0; i < count; i += SPK_V)
+        spk_store(x + i, spk_act_smooth(act, spk_load(x + i)));
+}
+
+/* A finished tile that could not be stored in one piece. */
+static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t count) {
+    if (job->post != DPF_LINEAR_ACT)
+        spk_activate(job->post, tile, count);
+    float *out = job->out + filter * job->out_pitch;
+    for (size_t s = 0; s < job->segment_count; s++)
+        spk_copy_floats(out + job->segments[s].to, tile + job->segments[s].from, job->segments[s].count);
+}
+
+/* The kernel for a tile of T vectors. With few vectors one chain of additions per
+ * vector would wait for itself, so W nonzeros go at once into W sets of sums. */
+#define SPK_KERNEL(T, W)                                                                                               \
+    static void spk_tile_##T(const spk_job *job) {                                                                     \
+        const spk_nonzero *nz = job->nonzeros;                                                                         \
+        const float *in = job->in;                                                                                     \
+        const spk_vec slope = spk_set(job->slope), cap = spk_set(job->cap);                                            \
+        float spill[(T)*SPK_V] __attribute__((aligned(64)));                                                           \
+        for (size_t i = 0; i < job->row_count; i++) {                                                                  \
+            size_t filter = job->rows[i].filter;                                                                       \
+            const spk_nonzero *end = nz + job->rows[i].count;                                                          \
+            float *partial = job->partial + filter * ((T)*SPK_V);                                                      \
+            spk_vec sum[(W)][(T)];                                                                                     \
+            if (job->first) {                                                                                          \
+                spk_vec bias = spk_set(job->bias[filter]);                                                             \
+                SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] = bias;                                             \
+            } else {                                                                                                   \
+                SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] = spk_load(partial + t * SPK_V);                    \
+            }                                                                                                          \
+            if ((W) > 1) {                                                                                             \
+                SPK_UNROLL for (int w = 1; w < (W); w++) SPK_UNROLL for (int t = 0; t < (T); t++) sum[w][t] =          \
+                    (spk_vec){0};                                                                                      \
+                for (; end - nz >= (W); nz += (W))                                                                     \
+                    SPK_UNROLL for (int w = 0; w < (W); w++) {                                                         \
+                        const float *p = in + nz[w].distance;                                                          \
+                        spk_vec weight = spk_set(nz[w].weight);                                                        \
+                        SPK_UNROLL for (int t = 0; t < (T); t++) sum[w][t] =                                           \
+                            SPK_FMA(weight, spk_load(p + t * SPK_V), sum[w][t]);                                       \
+                    }                                                                                                  \
+                SPK_UNROLL for (int w = 1; w < (W); w++) SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] +=         \
+                    sum[w][t];                                                                                         \
+            }                                                                                                          \
+            for (; nz < end; nz++) {                                                                                   \
+                const float *p = in + nz->distance;                                                                    \
+                spk_vec weight = spk_set(nz->weight);                                                                  \
+                SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] =                                                   \
+                    SPK_FMA(weight, spk_load(p + t * SPK_V), sum[0][t]);                                               \
+            }                                                                                                          \
+            if (!job->last) {                                                                                          \
+                SPK_UNROLL for (int t = 0; t < (T); t++) spk_store(partial + t * SPK_V, sum[0][t]);                    \
+                continue;                                                                                              \
+            }                                                                                                          \
+            SPK_UNROLL for (int t = 0; t < (T); t++) {                                                                 \
+                spk_vec x = sum[0][t];                                                                                 \
+                x = spk_select(x > (spk_vec){0}, x, slope * x);                                                        \
+                sum[0][t] = spk_select(x > cap, cap, x);                                                               \
+            }                                                                                                          \
+            float *direct = job->direct ? job->direct + filter * job->out_pitch : spill;                               \
+            SPK_UNROLL for (int t = 0; t < (T); t++) spk_store(direct + t * SPK_V, sum[0][t]);                         \
+            if (!job->direct)                                                                                          \
+                spk_scatter(job, filter, spill, (T)*SPK_V);                                                            \
+        }                                                                                                              \
+    }
+
+SPK_KERNEL(1, 4)
+SPK_KERNEL(2, 2)
+SPK_KERNEL(3, 2)
+SPK_KERNEL(4, 1)
+SPK_KERNEL(5, 1)
+SPK_KERNEL(6, 1)
+SPK_KERNEL(7, 1)
+SPK_KERNEL(8, 1)
+SPK_KERNEL(9, 1)
+SPK_KERNEL(10, 1)
+SPK_KERNEL(11, 1)
+SPK_KERNEL(12, 1)
+#if SPK_LARGE
+SPK_KERNEL(13, 1)
+SPK_KERNEL(14, 1)
+SPK_KERNEL(15, 1)
+SPK_KERNEL(16, 1)
+SPK_KERNEL(17, 1)
+SPK_KERNEL(18, 1)
+SPK_KERNEL(19, 1)
+SPK_KERNEL(20, 1)
+SPK_KERNEL(21, 1)
+SPK_KERNEL(22, 1)
+SPK_KERNEL(23, 1)
+SPK_KERNEL(24, 1)
+#endif
+
+const spk_table SPK_TABLE = {
+    .vector = SPK_V,
+#if SPK_LARGE
+    .max_tile = 24,
+#else
+    .max_tile = 12,
+#endif
+    .kernels = {NULL,        spk_tile_1,  spk_tile_2,  spk_tile_3,  spk_tile_4,  spk_tile_5,  spk_tile_6,
+                spk_tile_7,  spk_tile_8,  spk_tile_9,  spk_tile_10, spk_tile_11, spk_tile_12,
+#if SPK_LARGE
+                spk_tile_13, spk_tile_14, spk_tile_15, spk_tile_16, spk_tile_17, spk_tile_18, spk_tile_19,
+                spk_tile_20, spk_tile_21, spk_tile_22, spk_tile_23, spk_tile_24
+#endif
+    },
+    .copy = spk_copy_plane,
+    .activate = spk_activate,
+};

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Packing: from dense weights with zeros to the streams that the tile kernels read,
+ * part by part (a share of the filters), block by block (a range of channels),
+ * filter by filter. After packing, everything but the values is fixed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "spconv_internal.h"
+
+/* Filters of a part, ordered by their count of nonzeros in a block. */
+typedef struct order {
+    uint32_t filter, count;
+} order;
+
+static int by_count(const void *a, const void *b) {
+    const order *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count < y->count ? -1 : 1;
+    return x->filter < y->filter ? -1 : 1;
+}
+
+static const spk_table *table_for(dpf_isa isa) {
+#if defined(__x86_64__)
+    if (isa == DPF_ISA_AVX512)
+        return &spk_table_avx512;
+    if (isa == DPF_ISA_AVX2)
+        return &spk_table_avx2;
+#endif
+    (void)isa;
+    return &spk_table_c;
+}
+
+static size_t count_nonzeros(const float *x, size_t count) {
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += x[i] != 0;
+    return n;
+}
+
+/* Distance of a tap from the first pixel of a tile, relative to the block's first channel. */
+static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, size_t ky, size_t kx) {
+    size_t phase = ky % d->stride * p->axis_phases + kx % d->stride;
+    return (int32_t)(channel * p->channel_floats + phase * p->plane_floats + ky / d->stride * p->pitch +
+                     kx / d->stride);
+}
+
+/* Splits each group's filters into parts with about the same number of nonzeros. */
+static void split_filters(spconv *conv, const float *weights) {
+    const infer_desc *d = &conv->desc;
+    size_t filters = d->filters / d->groups, each = d->channels / d->groups * d->size * d->size;
+    for (size_t g = 0; g < d->groups; g++) {
+        const float *w = weights + g * filters * each;
+        /* a filter costs something without nonzeros, too */
+        size_t total = count_nonzeros(w, filters * each) + filters, done = 0, filter = 0;
+        for (size_t i = 0; i < conv->plan.parts; i++) {
+            spk_part *part = &conv->parts[g * conv->plan.parts + i];
+            *part = (spk_part){.filter = g * filters + filter, .group = g};
+            size_t left = conv->plan.parts - 1 - i; /* parts after this one need a filter each */
+            while (filter + left < filters && (!part->filters || !left || done * conv->plan.parts < total * (i + 1))) {
+                done += count_nonzeros(w + filter * each, each) + 1;
+                part->filters++;
+                filter++;
+            }
+            conv->part_filters = part->filters > conv->part_filters ? part->filters : conv->part_filters;
+        }
+    }
+}
+
+/* Packs one filter's nonzeros of one block; returns how many. */
+static size_t pack_filter(spconv *conv, const float *weights, size_t filter, size_t from, size_t to, size_t at) {
+    const infer_desc *d = &conv->desc;
+    size_t window = d->size * d->size, channels = d->channels / d->groups, start = at;
+    for (size_t c = from; c < to; c++) {
+        const float *w = weights + (filter * channels + c) * window;
+        for (size_t k = 0; k < window; k++) {
+            if (w[k] == 0)
+                continue;
+            conv->nonzeros[at].distance = distance(&conv->plan, d, c - from, k / d->size, k % d->size);
+            conv->nonzeros[at].weight = w[k];
+            if (conv->origin)
+                conv->origin[at] = (uint32_t)((filter * channels + c) * window + k);
+            at++;
+        }
+    }
+    return at - start;
+}
+
+static size_t count_filter(const spconv *conv, const float *weights, size_t filter, size_t from, size_t to) {
+    size_t window = conv->desc.size * conv->desc.size, channels = conv->desc.channels / conv->desc.groups;
+    return count_nonzeros(weights + (filter * channels + from) * window, (to - from) * window);
+}
+
+/* Fills rows and nonzeros. `sorted` has room for the filters of a part. */
+static void pack_parts(spconv *conv, const float *weights, order *sorted) {
+    const spk_plan *p = &conv->plan;
+    size_t channels = conv->desc.channels / conv->desc.groups, row = 0, nonzero = 0;
+    for (size_t i = 0; i < conv->part_count; i++) {
+        spk_part *part = &conv->parts[i];
+        part->block_row = conv->part_index + i * 2 * (p->blocks + 1);
+        part->block_nonzero = part->block_row + p->blocks + 1;
+        for (size_t b = 0; b < p->blocks; b++) {
+            size_t from = b * p->block, to = from + p->block < channels ? from + p->block : channels;
+            part->block_row[b] = row;
+            part->block_nonzero[b] = nonzero;
+            for (size_t f = 0; f < part->filters; f++)
+                sorted[f] = (order){(uint32_t)f, (uint32_t)count_filter(conv, weights, part->filter + f, from, to)};
+            qsort(sorted, part->filters, sizeof *sorted, by_count);
+            for (size_t f = 0; f < part->filters; f++) {
+                /* the first block writes the bias and the last one the output, nonzeros or not */
+                if (!sorted[f].count && b && b + 1 < p->blocks)
+                    continue;
+                conv->rows[row++] = (spk_row){sorted[f].filter, sorted[f].count};
+                nonzero += pack_filter(conv, weights, part->filter + sorted[f].filter, from, to, nonzero);
+            }
+        }
+        part->block_row[p->blocks] = row;
+        part->block_nonzero[p->blocks] = nonzero;
+    }
+    conv->row_count = row;
+}
+
+/* Which floats of each tile go where in the output. With segments == NULL only counts. */
+static size_t list_segments(const spconv *conv, size_t *tile_segment, spk_segment *segments) {
+    const spk_plan *p = &conv->plan;
+    const infer_desc *d = &conv->desc;
+    size_t n = 0, vector = conv->table->vector, image_floats = d->filters * d->out_h * d->out_w;
+    for (size_t t = 0; t < p->tiles; t++) {
+        size_t begin = conv->tile_first[t] * vector, end = conv->tile_first[t + 1] * vector;
+        if (segments)
+            tile_segment[t] = n;
+        size_t first = n;
+        for (size_t row = begin / p->pitch; row * p->pitch < end; row++) {
+            size_t image = row / p->rows, y = row % p->rows;
+            if (image >= p->images || y >= d->out_h)
+                continue;
+            size_t x0 = begin > row * p->pitch ? begin - row * p->pitch : 0;
+            size_t x1 = end - row * p->pitch < d->out_w ? end - row * p->pitch : d->out_w;
+            if (x0 >= x1)
+                continue;
+            spk_segment s = {(uint32_t)(row * p->pitch + x0 - begin), (uint32_t)(x1 - x0),
+                             image * image_floats + y * d->out_w + x0};
+            spk_segment *last = segments && n > first ? &segments[n - 1] : NULL;
+            if (last && last->from + last->count == s.from && last->to + last->count == s.to) {
+                last->count += s.count;
+                continue;
+            }
+            if (segments)
+                segments[n] = s;
+            n++;
+        }
+    }
+    if (segments)
+        tile_segment[p->tiles] = n;
+    return n;
+}
+
+static void split_tiles(spconv *conv) {
+    const spk_plan *p = &conv->plan;
+    for (size_t t = 0; t <= p->tiles; t++)
+        conv->tile_first[t] = t * p->vectors / p->tiles;
+}
+
+static dpf_status allocate(spconv *conv, dpf_error *err) {
+    const spk_plan *p = &conv->plan;
+    const infer_desc *d = &conv->desc;
+    conv->part_count = p->parts * d->groups;
+    conv->parts = calloc(conv->part_count, sizeof *conv->parts);
+    conv->part_index = calloc(conv->part_count * 2 * (p->blocks + 1), sizeof *conv->part_index);
+    conv->rows = calloc(p->blocks * d->filters, sizeof *conv->rows);
+    conv->nonzeros = malloc((conv->nonzero_count + 1) * sizeof *conv->nonzeros);
+    conv->bias = calloc(d->filters, sizeof *conv->bias);
+    conv->tile_first = calloc(2 * (p->tiles + 1), sizeof *conv->tile_first);
+    if (!conv->parts || !conv->part_index || !conv->rows || !conv->nonzeros || !conv->bias || !conv->tile_first)
+        return dpf_fail_memory(err, conv->nonzero_count * sizeof *conv->nonzeros, "packed weights");
+    conv->tile_segment = conv->tile_first + p->tiles + 1;
+    split_tiles(conv);
+    conv->segments = calloc(list_segments(conv, NULL, NULL) + 1, sizeof *conv->segments);
+    if (!conv->segments)
+        return dpf_fail_memory(err, d->out_h * sizeof *conv->segments, "the plan of a convolution");
+    return DPF_OK;
+}
+
+static dpf_status build(spconv **out, const infer_desc *desc, const float *weights, const float *bias,
+                        const spconv_options *o, dpf_error *err) {
+    order *sorted = NULL;
+    spconv *conv = calloc(1, sizeof *conv);
+    if (!conv)
+        return dpf_fail_memory(err, sizeof *conv, "a convolution");
+    conv->desc = *desc;
+    conv->isa = o->isa_set ? o->isa : dpf_cpu_isa();
+    conv->table = table_for(conv->isa);
+    conv->threads = o->threads > 1 ? o->threads : 1;
+    conv->nonzero_count = count_nonzeros(weights, desc->weights);
+    spk_plan_make(&conv->plan, desc, conv->table, (double)conv->nonzero_count / (double)desc->weights, o->tile,
+                  o->block, conv->threads, o->no_in_place);
+    dpf_status status = allocate(conv, err);
+    if (status != DPF_OK)
+        goto fail;
+    if (o->refreshable) {
+        conv->origin = malloc((conv->nonzero_count + 1) * sizeof *conv->origin);
+        if (!conv->origin) {
+            status = dpf_fail_memory(err, conv->nonzero_count * sizeof *conv->origin, "positions of packed weights");
+            goto fail;
+        }
+    }
+    list_segments(conv, conv->tile_segment, conv->segments);
+    split_filters(conv, weights);
+    sorted = malloc((conv->part_filters + 1) * sizeof *sorted);
+    if (!sorted) {
+        status = dpf_fail_memory(err, conv->part_filters * sizeof *sorted, "sorting filters");
+        goto fail;
+    }
+    pack_parts(conv, weights, sorted);
+    if (bias)
+        memcpy(conv->bias, bias, desc->filters * sizeof *bias);
+    free(sorted);
+    *out = conv;
+    return DPF_OK;
+fail:
+    free(sorted);
+    spconv_free(conv);
+    return status;
+}
+
+dpf_status spconv_new(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const float *weights,
+                      const float *bias, const spconv_options *options, dpf_error *err) {
+    *out = NULL;
+    infer_desc desc;
+    dpf_status status = infer_desc_make(&desc, shape, act, err);
+    if (status != DPF_OK)
+        return status;
+    spconv_options o = options ? *options : (spconv_options){0};
+    if (o.isa_set && o.isa > dpf_cpu_isa())
+        return dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s is not there, or DPF_ISA forbids it", dpf_isa_name(o.isa));
+    return build(out, &desc, weights, bias, &o, err);
+}
+
+void spconv_free(spconv *conv) {
+    if (!conv)
+        return;
+    free(conv->nonzeros);
+    free(conv->rows);
+    free(conv->origin);
+    free(conv->bias);
+    free(conv->parts);
+    free(conv->part_index);
+    free(conv->tile_first);
+    free(conv->segments);
+    free(conv);
+}
+
+void spconv_refresh_values(spconv *conv, const float *weights, const float *bias) {
+    if (conv->origin)
+        for (size_t i = 0; i < conv->nonzero_count; i++)
+            conv->nonzeros[i].weight = weights[conv->origin[i]];
+    if (bias)
+        memcpy(conv->bias, bias, conv->desc.filters * sizeof *bias);
+}
+
+void spconv_get_info(const spconv *conv, spconv_info *out) {
+    const spk_plan *p = &conv->plan;
+    *out = (spconv_info){.isa = conv->isa,
+                         .nonzeros = conv->nonzero_count,
+                         .packed_bytes = conv->nonzero_count * sizeof *conv->nonzeros +
+                                         conv->row_count * sizeof *conv->rows +
+                                         (conv->origin ? conv->nonzero_count * sizeof *conv->origin : 0),
+                         .tile = p->tile,
+                         .tiles = p->tiles,
+                         .block = p->block,
+                         .planes = p->phases,
+                         .parts = p->parts,
+                         .images = p->images,
+                         .in_place = p->in_place,
+                         .cycles_modelled = p->cycles};
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sparse convolution against a sum in double precision, over awkward shapes,
+ * for each instruction set that this machine has, with guard words around output and
+ * scratch and with scratch full of NaN.
+ *
+ * Tolerance: a sum of n products in single precision, in any order, is within
+ * n * 2^-24 * (sum of the products' magnitudes) of the true sum, to first order. The
+ * fused activations add one rounding; the smooth ones, from a polynomial exp, are
+ * allowed 1e-6 relative to 1 + |x|.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dpf/kernels/spconv.h"
+
+#define GUARD 64 /* floats before and after */
+
+static uint64_t state = 1;
+
+static double uniform(void) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(state >> 11) / 9007199254740992.0;
+}
+
+static size_t below(size_t n) {
+    return (size_t)(uniform() * (double)n);
+}
+
+static float *fill(size_t count) {
+    float *x = malloc((count ? count : 1) * sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < count; i++)
+        x[i] = (float)(uniform() * 2 - 1);
+    return x;
+}
+
+/* An array of NaNs, 64-byte aligned or off by one float, inside of guard words. */
+typedef struct guarded {
+    float *memory, *at;
+    size_t count;
+} guarded;
+
+static guarded guarded_new(size_t count, size_t off) {
+    guarded g = {.count = count};
+    size_t bytes = ((count + off + 2 * GUARD) * sizeof(float) + 63) / 64 * 64;
+    g.memory = aligned_alloc(64, bytes);
+    assert_non_null(g.memory);
+    memset(g.memory, 0xff, bytes);
+    g.at = g.memory + GUARD + off;
+    return g;
+}
+
+static void guarded_check_free(guarded *g) {
+    for (float *p = g->memory; p < g->at; p++)
+        assert_memory_equal(p, "\xff\xff\xff\xff", 4);
+    for (float *p = g->at + g->count; p < g->at + g->count + GUARD; p++)
+        assert_memory_equal(p, "\xff\xff\xff\xff", 4);
+    free(g->memory);
+}
+
+static double oracle(const dpf_conv_shape *s, const float *x, const float *w, size_t image, size_t filter, long oy,
+                     long ox, double *magnitude) {
+    size_t channels = (size_t)(s->c / s->groups), group = filter / (size_t)(s->n / s->groups);
+    double sum = 0;
+    *magnitude = 0;
+    for (size_t c = 0; c < channels; c++)
+        for (long ky = 0; ky < s->size; ky++)
+            for (long kx = 0; kx < s->size; kx++) {
+                long y = oy * s->stride - s->pad + ky, xx = ox * s->stride - s->pad + kx;
+                if (y < 0 || y >= s->h || xx < 0 || xx >= s->w)
+                    continue;
+                size_t from =
+                    ((image * (size_t)s->c + group * channels + c) * (size_t)s->h + (size_t)y) * (size_t)s->w +
+                    (size_t)xx;
+                size_t at = ((filter * channels + c) * (size_t)s->size + (size_t)ky) * (size_t)s->size + (size_t)kx;
+                double product = (double)x[from] * (double)w[at];
+                sum += product;
+                *magnitude += fabs(product);
+            }
+    return sum;
+}
+
+static int is_fused(dpf_activation act) {
+    return act == DPF_LINEAR_ACT || act == DPF_LEAKY || act == DPF_RELU || act == DPF_RELU6 || act == DPF_RELIE;
+}
+
+static void compare(const dpf_conv_shape *s, dpf_activation act, const float *x, const float *w, const float *bias,
+                    const float *got, const char *what) {
+    size_t out_h = (size_t)dpf_conv_out_h(s), out_w = (size_t)dpf_conv_out_w(s), at = 0;
+    double taps = (double)(s->c / s->groups * s->size * s->size) + 2;
+    for (size_t n = 0; n < (size_t)s->batch; n++)
+        for (size_t m = 0; m < (size_t)s->n; m++)
+            for (size_t y = 0; y < out_h; y++)
+                for (size_t xx = 0; xx < out_w; xx++, at++) {
+                    double magnitude, b = bias ? (double)bias[m] : 0;
+                    double sum = oracle(s, x, w, n, m, (long)y, (long)xx, &magnitude) + b;
+                    double want = (double)dpf_activate((float)sum, act);
+                    double bound = taps * 0x1p-24 * (magnitude + fabs(b)) * 1.2;
+                    if (!is_fused(act))
+                        bound = 1.2 * bound + 1e-6 * (1 + fabs(sum));
+                    if (!(fabs((double)got[at] - want) <= bound))
+                        fail_msg("%s: batch %d, %d channels of %dx%d, %d filters of %d, stride %d, pad %d, groups %d, "
+                                 "activation %d: [%zu][%zu][%zu][%zu] is %.9g, should be %.9g within %.3g",
+                                 what, s->batch, s->c, s->w, s->h, s->n, s->size, s->stride, s->pad, s->groups,
+                                 (int)act, n, m, y, xx, (double)got[at], want, bound);
+                }
+}
+
+/* Runs one case on one instruction set and compares. */
+static void run_one(const dpf_conv_shape *s, dpf_activation act, const float *x, const float *w, const float *bias,
+                    spconv_options o, size_t off) {
+    spconv *conv = NULL;
+    dpf_error err;
+    assert_int_equal(spconv_new(&conv, s, act, w, bias, &o, &err), DPF_OK);
+    size_t count = (size_t)(s->batch * s->n * dpf_conv_out_h(s) * dpf_conv_out_w(s));
+    guarded out = guarded_new(count, off), scratch = guarded_new(spconv_scratch(conv), 0);
+    spconv_run(conv, x, out.at, scratch.at);
+    compare(s, act, x, w, bias, out.at, dpf_isa_name(o.isa));
+    guarded_check_free(&scratch);
+    guarded_check_free(&out);
+    spconv_free(conv);
+}
+
+static void prune(float *w, size_t count, double density) {
+    for (size_t i = 0; i < count; i++)
+        if (uniform() >= density)
+            w[i] = 0;
+}
+
+/* One shape at one density: every instruction set, default and forced tiles, threads. */
+static void run_case(dpf_conv_shape s, dpf_activation act, double density, int with_bias) {
+    size_t weights = (size_t)(s.n * (s.c / s.groups) * s.size * s.size);
+    float *x = fill((size_t)(s.batch * s.c * s.h * s.w)), *w = fill(weights);
+    float *bias = with_bias ? fill((size_t)s.n) : NULL;
+    prune(w, weights, density);
+    for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++) {
+        spconv_options o = {.isa_set = 1, .isa = isa, .threads = 1};
+        run_one(&s, act, x, w, bias, o, 0);
+        o.threads = 1 + (int)below(4);
+        o.tile = 1 + below(24);
+        o.block = 1 + below((size_t)s.c);
+        o.no_in_place = (int)below(2);
+        run_one(&s, act, x, w, bias, o, 1);
+    }
+    free(x);
+    free(w);
+    free(bias);
+}
+
+static const dpf_conv_shape shapes[] = {
+    /* batch, c, h, w, n, size, stride, pad, groups */
+    {1, 1, 1, 1, 1, 1, 1, 0, 1},      {1, 1, 1, 1, 1, 3, 1, 1, 1},     {1, 3, 1, 7, 2, 3, 1, 1, 1},
+    {1, 2, 7, 1, 3, 3, 1, 1, 1},      {1, 16, 13, 13, 24, 3, 1, 1, 1}, {1, 40, 13, 13, 8, 1, 1, 0, 1},
+    {1, 8, 16, 16, 8, 1, 1, 0, 1},    {1, 32, 8, 6, 16, 1, 1, 0, 1},   {1, 3, 37, 41, 5, 3, 1, 1, 1},
+    {1, 3, 17, 19, 7, 3, 2, 1, 1},    {1, 4, 16, 16, 6, 3, 2, 1, 1},   {1, 4, 15, 17, 6, 3, 3, 1, 1},
+    {1, 5, 11, 13, 4, 5, 1, 2, 1},    {1, 3, 23, 29, 4, 7, 2, 3, 1},   {1, 2, 12, 11, 3, 7, 3, 3, 1},
+    {1, 6, 14, 14, 6, 3, 1, 0, 1},    {1, 6, 9, 10, 4, 3, 1, 2, 1},    {1, 6, 9, 10, 4, 3, 1, 3, 1},
+    {1, 6, 9, 10, 4, 3, 2, 3, 1},     {1, 6, 9, 10, 4, 1, 1, 1, 1},    {1, 6, 9, 11, 4, 1, 2, 0, 1},
+    {1, 6, 9, 11, 4, 1, 3, 1, 1},     {1, 6, 9, 11, 4, 2, 1, 0, 1},    {1, 6, 9, 11, 4, 2, 2, 1, 1},
+    {1, 8, 12, 12, 8, 3, 1, 1, 4},    {1, 9, 12, 13, 6, 3, 2, 1, 3},   {1, 11, 12, 13, 11, 3, 1, 1, 11},
+    {1, 11, 12, 13, 11, 3, 2, 1, 11}, {1, 6, 12, 13, 12, 5, 1, 2, 6},  {4, 5, 7, 7, 6, 3, 1, 1, 1},
+    {6, 8, 7, 7, 9, 1, 1, 0, 1},      {3, 4, 8, 8, 5, 3, 2, 1, 1},     {8, 4, 4, 4, 8, 3, 1, 1, 2},
+    {16, 3, 5, 5, 4, 3, 1, 1, 1},     {2, 16, 32, 32, 16, 3, 1, 1, 1}, {1, 7, 3, 100, 3, 3, 1, 1, 1},
+    {1, 7, 100, 3, 3, 3, 1, 1, 1},    {1, 3, 20, 20, 4, 2, 5, 0, 1},   {1, 2, 5, 5, 3, 5, 1, 0, 1},
+    {1, 2, 4, 4, 3, 7, 1, 3, 1},      {1, 2, 3, 3, 2, 3, 2, 2, 1},     {1, 300, 7, 7, 5, 1, 1, 0, 1},
+    {1, 130, 7, 7, 9, 3, 1, 1, 1},    {2, 64, 8, 8, 64, 3, 1, 1, 1},   {1, 64, 14, 14, 16, 3, 2, 1, 1},
+};
+#define SHAPES (sizeof shapes / sizeof *shapes)
+
+static void test_shapes(void **unused) {
+    (void)unused;
+    static const double densities[] = {0, 0.03, 0.1, 0.4, 1};
+    for (size_t i = 0; i < SHAPES; i++)
+        for (size_t d = 0; d < 5; d++)
+            run_case(shapes[i], d % 2 ? DPF_LEAKY : DPF_LINEAR_ACT, densities[d], d != 2);
+}
+
+static void test_random_shapes(void **unused) {
+    (void)unused;
+    for (int i = 0; i < 150; i++) {
+        dpf_conv_shape s = {.groups = 1 + (int)below(3), .size = 1 + (int)below(5)};
+        s.batch = 1 + (int)below(5);
+        s.c = s.groups * (1 + (int)below(20));
+        s.n = s.groups * (1 + (int)below(12));
+        s.stride = 1 + (int)below(3);
+        s.pad = (int)below(4);
+        s.h = s.size + (int)below(24);
+        s.w = s.size + (int)below(40);
+        run_case(s, DPF_RELU, uniform(), 1);
+    }
+}
+
+static void test_one_weight(void **unused) {
+    (void)unused;
+    dpf_conv_shape s = {1, 5, 10, 9, 4, 3, 1, 1, 1};
+    size_t weights = 4 * 5 * 9;
+    for (size_t k = 0; k < weights; k += 7) {
+        float *x = fill(5 * 10 * 9), *w = calloc(weights, sizeof *w);
+        assert_non_null(w);
+        w[k] = 0.7f;
+        for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++)
+            run_one(&s, DPF_LINEAR_ACT, x, w, NULL, (spconv_options){.isa_set = 1, .isa = isa}, 0);
+        free(x);
+        free(w);
+    }
+}
+
+static void test_every_tile(void **unused) {
+    (void)unused;
+    dpf_conv_shape s = {1, 3, 19, 23, 3, 3, 1, 1, 1};
+    float *x = fill(3 * 19 * 23), *w = fill(3 * 3 * 9);
+    prune(w, 81, 0.5);
+    for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++)
+        for (size_t tile = 1; tile <= 24; tile++)
+            run_one(&s, DPF_LINEAR_ACT, x, w, NULL,
+                    (spconv_options){.isa_set = 1, .isa = isa, .tile = tile, .block = 2}, 0);
+    free(x);
+    free(w);
+}
+
+static void test_activations(void **unused) {
+    (void)unused;
+    for (int act = 0; act < DPF_ACTIVATIONS; act++) {
+        if (act == DPF_NORM_CHAN || act == DPF_NORM_CHAN_SOFTMAX || act == DPF_NORM_CHAN_SOFTMAX_MAXVAL ||
+            act == DPF_STAIR) /* stair jumps: no tolerance fits */
+            continue;
+        run_case((dpf_conv_shape){1, 12, 11, 13, 6, 3, 1, 1, 1}, (dpf_activation)act, 0.8, 1);
+        run_case((dpf_conv_shape){1, 12, 8, 8, 6, 1, 1, 0, 1}, (dpf_activation)act, 0.8, 1);
+    }
+}
+
+/* The smooth activations far from zero, where exp overflows or vanishes. */
+static void test_activation_range(void **unused) {
+    (void)unused;
+    static const dpf_activation acts[] = {DPF_LOGISTIC_ACT, DPF_SWISH, DPF_MISH, DPF_TANH, DPF_ELU, DPF_GELU};
+    enum { COUNT = 64 };
+    dpf_conv_shape s = {1, 1, 1, COUNT, 1, 1, 1, 0, 1};
+    float x[COUNT], one = 1;
+    for (int i = 0; i < COUNT; i++)
+        x[i] = ldexpf(i % 2 ? 1.0f : -1.0f, i / 2 - 20) * 1.1f;
+    for (size_t a = 0; a < sizeof acts / sizeof *acts; a++)
+        for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++) {
+            spconv *conv = NULL;
+            spconv_options o = {.isa_set = 1, .isa = isa};
+            assert_int_equal(spconv_new(&conv, &s, acts[a], &one, NULL, &o, NULL), DPF_OK);
+            guarded out = guarded_new(COUNT, 0), scratch = guarded_new(spconv_scratch(conv), 0);
+            spconv_run(conv, x, out.at, scratch.at);
+            for (int i = 0; i < COUNT; i++) {
+                float want = dpf_activate(x[i], acts[a]);
+                if (!(fabsf(out.at[i] - want) <= 1e-6f * (1 + fabsf(want))))
+                    fail_msg("activation %d of %g is %g, should be %g", (int)acts[a], (double)x[i], (double)out.at[i],
+                             (double)want);
+            }
+            guarded_check_free(&scratch);
+            guarded_check_free(&out);
+            spconv_free(conv);
+        }
+}
+
+/* The same bits with any number of threads. */
+static void test_threads_agree(void **unused) {
+    (void)unused;
+    dpf_conv_shape s = {4, 24, 20, 20, 30, 3, 1, 1, 1};
+    float *x = fill(4 * 24 * 400), *w = fill(30 * 24 * 9), *first = NULL;
+    prune(w, 30 * 24 * 9, 0.2);
+    size_t count = 4 * 30 * 400;
+    for (int threads = 1; threads <= 5; threads++) {
+        spconv *conv = NULL;
+        spconv_options o = {.threads = threads};
+        assert_int_equal(spconv_new(&conv, &s, DPF_LEAKY, w, NULL, &o, NULL), DPF_OK);
+        guarded out = guarded_new(count, 0), scratch = guarded_new(spconv_scratch(conv), 0);
+        spconv_run(conv, x, out.at, scratch.at);
+        if (!first) {
+            first = malloc(count * sizeof *first);
+            assert_non_null(first);
+            memcpy(first, out.at, count * sizeof *first);
+        }
+        assert_memory_equal(first, out.at, count * sizeof *first);
+        guarded_check_free(&scratch);
+        guarded_check_free(&out);
+        spconv_free(conv);
+    }
+    free(first);
+    free(x);
+    free(w);
+}
+
+static void test_refresh(void **unused) {
+    (void)unused;
+    dpf_conv_shape s = {1, 6, 12, 12, 8, 3, 1, 1, 1};
+    float *x = fill(6 * 144), *w = fill(8 * 6 * 9), *bias = fill(8);
+    prune(w, 8 * 6 * 9, 0.3);
+    spconv *conv = NULL;
+    spconv_options o = {.refreshable = 1};
+    assert_int_equal(spconv_new(&conv, &s, DPF_LINEAR_ACT, w, NULL, &o, NULL), DPF_OK);
+    int zeroed = 0;
+    for (size_t i = 0; i < 8 * 6 * 9; i++)
+        if (w[i] != 0) {
+            w[i] = zeroed ? (float)uniform() : 0.0f;
+            zeroed = 1;
+        }
+    spconv_refresh_values(conv, w, bias);
+    guarded out = guarded_new(8 * 144, 0), scratch = guarded_new(spconv_scratch(conv), 0);
+    spconv_run(conv, x, out.at, scratch.at);
+    compare(&s, DPF_LINEAR_ACT, x, w, bias, out.at, "refreshed");
+    guarded_check_free(&scratch);
+    guarded_check_free(&out);
+    spconv_free(conv);
+    free(x);
+    free(w);
+    free(bias);
+}
+
+static void test_bad_shapes(void **unused) {
+    (void)unused;
+    static const dpf_conv_shape bad[] = {
+        {0, 1, 1, 1, 1, 1, 1, 0, 1},
+        {1, 0, 1, 1, 1, 1, 1, 0, 1},
+        {1, 1, 1, 1, 1, 1, 0, 0, 1},
+        {1, 3, 4, 4, 4, 3, 1, 1, 2},
+        {1, 4, 4, 4, 3, 3, 1, 1, 2},
+        {1, 1, 2, 2, 1, 3, 1, 0, 1},
+        {1, 1, 2, 2, 1, 3, 1, -1, 1},
+        {1, 1, 2, 2, 1, 3, 1, 1, 0},
+        {1, 1, 2, 2, 1, 3, 1, 5000, 1},
+        {1, 1, 2000000000, 2000000000, 1, 1, 1, 0, 1},
+        {1, 100000, 1000, 1000, 1, 1, 1, 0, 1},
+        {1, 60000, 1, 1, 60000, 1, 1, 0, 1},
+    };
+    float w = 1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        spconv *conv = (spconv *)&w;
+        dpf_error err = {0};
+        assert_int_equal(spconv_new(&conv, &bad[i], DPF_LINEAR_ACT, &w, NULL, NULL, &err), DPF_ERR_RANGE);
+        assert_null(conv);
+        assert_true(err.text[0] != 0);
+    }
+    spconv *conv = NULL;
+    assert_int_equal(spconv_new(&conv, &shapes[0], DPF_NORM_CHAN, &w, NULL, NULL, NULL), DPF_ERR_UNSUPPORTED);
+    assert_int_equal(spconv_new(&conv, &shapes[0], DPF_ACTIVATIONS, &w, NULL, NULL, NULL), DPF_ERR_UNSUPPORTED);
+    spconv_free(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),        cmocka_unit_test(test_random_shapes),
+        cmocka_unit_test(test_one_weight),    cmocka_unit_test(test_every_tile),
+        cmocka_unit_test(test_activations),   cmocka_unit_test(test_activation_range),
+        cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_refresh),
+        cmocka_unit_test(test_bad_shapes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
