@@ -95,7 +95,8 @@ static int is_fused(dpf_activation act) {
 static void compare(const dpf_conv_shape *s, dpf_activation act, const float *x, const float *w, const float *bias,
                     const float *got, const char *what) {
     size_t out_h = (size_t)dpf_conv_out_h(s), out_w = (size_t)dpf_conv_out_w(s), at = 0;
-    double taps = (double)(s->c / s->groups * s->size * s->size) + 2;
+    size_t window = (size_t)(s->c / s->groups) * (size_t)s->size * (size_t)s->size;
+    double taps = (double)window + 2;
     for (size_t n = 0; n < (size_t)s->batch; n++)
         for (size_t m = 0; m < (size_t)s->n; m++)
             for (size_t y = 0; y < out_h; y++)
@@ -120,7 +121,7 @@ static void run_one(const dpf_conv_shape *s, dpf_activation act, const float *x,
     spconv *conv = NULL;
     dpf_error err;
     assert_int_equal(spconv_new(&conv, s, act, w, bias, &o, &err), DPF_OK);
-    size_t count = (size_t)(s->batch * s->n * dpf_conv_out_h(s) * dpf_conv_out_w(s));
+    size_t count = (size_t)s->batch * (size_t)s->n * (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
     guarded out = guarded_new(count, off), scratch = guarded_new(spconv_scratch(conv), 0);
     spconv_run(conv, x, out.at, scratch.at);
     compare(s, act, x, w, bias, out.at, dpf_isa_name(o.isa));
@@ -137,8 +138,8 @@ static void prune(float *w, size_t count, double density) {
 
 /* One shape at one density: every instruction set, default and forced tiles, threads. */
 static void run_case(dpf_conv_shape s, dpf_activation act, double density, int with_bias) {
-    size_t weights = (size_t)(s.n * (s.c / s.groups) * s.size * s.size);
-    float *x = fill((size_t)(s.batch * s.c * s.h * s.w)), *w = fill(weights);
+    size_t weights = (size_t)s.n * (size_t)(s.c / s.groups) * (size_t)s.size * (size_t)s.size;
+    float *x = fill((size_t)s.batch * (size_t)s.c * (size_t)s.h * (size_t)s.w), *w = fill(weights);
     float *bias = with_bias ? fill((size_t)s.n) : NULL;
     prune(w, weights, density);
     for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++) {
