@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kernels: the sparse convolution against oneDNN's dense ones, direct and Winograd,
+ * shape by shape. CSV on standard output, for plot; lines with # are notes.
+ *
+ *   -t THREADS   1 unless told otherwise
+ *   -s LIST      sparsities in per cent, as 80,90,95
+ *   -n MS        time spent on a shape, 1000 unless told otherwise
+ *   -b BATCH     pictures, 1 unless told otherwise
+ *   -f TEXT      only shapes whose set or name contains this
+ *
+ * All rows of a shape come from one run in which the kernels take turns, so that a
+ * busy moment hits all of them. The comparison favours dense: oneDNN keeps input and
+ * output in the layout it likes best, without conversions, while the sparse kernel
+ * reads and writes plain arrays and its copy of the input is timed. Weights are packed
+ * beforehand for both; both add a bias and apply relu (leaky would exclude oneDNN's
+ * Winograd, which cannot fuse it). A turn begins with an untimed run, so caches are
+ * warm. Before the timing each result is compared with oneDNN's direct one for the same
+ * weights; a sparse result that differs ends the program. An empty cell: oneDNN has no
+ * such kernel. Useful GFLOP/s: two for each nonzero and output pixel.
+ */
+#include <getopt.h>
+#include <math.h>
+#include <omp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dpf/kernels/spconv.h"
+
+#ifdef DPF_NO_DNNL
+int main(void) {
+    fprintf(stderr, "kernels: built without oneDNN, nothing to compare with\n");
+    return 1;
+}
+#else
+#include <dnnl.h>
+
+enum { SPARSITIES = 16, SAMPLES = 600, MIN_ROUNDS = 5, TIMED = 3 };
+enum { DIRECT, WINOGRAD, DENSE_KINDS, SLOTS = DENSE_KINDS + SPARSITIES };
+
+/* A sum of this many products of random numbers, rounded in two different orders, stays
+ * within 1e-5 of the largest output; one wrong tap is off by more than 1e-3 of it. */
+#define TOLERANCE 1e-4
+
+/* A to E: the five of DESIGN.md. */
+enum { A, B, C, D, E, YOLO, RESNET };
+static const char *const sets[] = {"A", "B", "C", "D", "E", "yolov3-tiny", "resnet50"};
+
+typedef struct shape {
+    int set, c, hw, n, size, stride;
+} shape;
+
+static const shape shapes[] = {
+    {A, 512, 26, 512, 3, 1},       {B, 128, 52, 256, 3, 1},       {C, 32, 208, 64, 3, 1},
+    {D, 3, 416, 16, 3, 1},         {E, 256, 52, 128, 1, 1},       {YOLO, 16, 208, 32, 3, 1},
+    {YOLO, 32, 104, 64, 3, 1},     {YOLO, 64, 52, 128, 3, 1},     {YOLO, 128, 26, 256, 3, 1},
+    {YOLO, 256, 13, 512, 3, 1},    {YOLO, 512, 13, 1024, 3, 1},   {YOLO, 1024, 13, 256, 1, 1},
+    {YOLO, 512, 13, 255, 1, 1},    {YOLO, 256, 13, 128, 1, 1},    {YOLO, 384, 26, 256, 3, 1},
+    {YOLO, 256, 26, 255, 1, 1},    {RESNET, 64, 56, 64, 3, 1},    {RESNET, 128, 28, 128, 3, 1},
+    {RESNET, 256, 14, 256, 3, 1},  {RESNET, 512, 7, 512, 3, 1},   {RESNET, 128, 56, 128, 3, 2},
+    {RESNET, 256, 28, 256, 3, 2},  {RESNET, 512, 14, 512, 3, 2},  {RESNET, 64, 56, 64, 1, 1},
+    {RESNET, 64, 56, 256, 1, 1},   {RESNET, 256, 56, 64, 1, 1},   {RESNET, 256, 56, 128, 1, 1},
+    {RESNET, 128, 28, 512, 1, 1},  {RESNET, 512, 28, 128, 1, 1},  {RESNET, 512, 28, 256, 1, 1},
+    {RESNET, 256, 14, 1024, 1, 1}, {RESNET, 1024, 14, 256, 1, 1}, {RESNET, 1024, 14, 512, 1, 1},
+    {RESNET, 512, 7, 2048, 1, 1},  {RESNET, 2048, 7, 512, 1, 1}};
+enum { SHAPES = sizeof shapes / sizeof *shapes, NAME = 96 };
+
+typedef struct options {
+    int threads, batch;
+    double ms;
+    const char *filter;
+    double sparsity[SPARSITIES];
+    size_t sparsities;
+} options;
+
+/* The tensors of a convolution, as oneDNN numbers them. */
+enum { SOURCE, WEIGHTS, BIAS, OUT, TENSORS };
+static const int argument[TENSORS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST};
+
+typedef struct layouts {
+    dnnl_memory_desc_t of[TENSORS];
+} layouts;
+
+typedef struct dense {
+    dnnl_primitive_t primitive; /* NULL: oneDNN has no such kernel for the shape */
+    dnnl_exec_arg_t args[TENSORS];
+    char name[64];
+    double error; /* largest difference from direct over the largest value */
+} dense;
+
+typedef struct sparse {
+    spconv *conv;
+    float *scratch;
+    double pack_ms;
+    spconv_info info;
+} sparse;
+
+/* What takes turns, and how long each turn took. */
+typedef struct slot {
+    double ms[SAMPLES], least, median;
+    size_t count;
+} slot;
+
+typedef struct bench {
+    dpf_conv_shape shape;
+    size_t weight_count, out_count;
+    float *source, *all_weights, *weights, *bias, *out, *want;
+    float *keep; /* weight i stays while keep[i] is below the density */
+    dense dense[DENSE_KINDS];
+    sparse sparse[SPARSITIES];
+    slot slots[SLOTS];
+} bench;
+
+/* Logarithms of ratios, for geometric means, and the worst one. */
+typedef struct summary {
+    double direct, winograd, best, worst;
+    int count, winograd_count, worst_shape;
+} summary;
+
+static dnnl_engine_t engine;
+static dnnl_stream_t stream;
+static dnnl_primitive_attr_t attributes; /* relu in the store */
+
+static void fail(const char *what, const char *why) {
+    fprintf(stderr, "kernels: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void check(dnnl_status_t status, const char *what) {
+    if (status != dnnl_success)
+        fail("oneDNN", what);
+}
+
+static const char *name_of(const shape *s, char name[NAME], char between) {
+    snprintf(name, NAME, "%s%c%dx%dx%d %dx%dx%d/%d", sets[s->set], between, s->c, s->hw, s->hw, s->n, s->size, s->size,
+             s->stride);
+    return name;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static float *floats(size_t count) {
+    float *x = aligned_alloc(64, (count * sizeof *x + 64) / 64 * 64);
+    if (!x)
+        fail("memory", "not enough");
+    return x;
+}
+
+static float *random_floats(size_t count, double low, uint64_t *state) {
+    float *x = floats(count);
+    for (size_t i = 0; i < count; i++) {
+        *state = *state * 6364136223846793005u + 1442695040888963407u;
+        x[i] = (float)(low + (1 - low) * (double)(*state >> 40) / 16777216.0);
+    }
+    return x;
+}
+
+/* Copies between a plain array and a memory of any layout. */
+static void convert(const dnnl_memory_desc_t *plain, float *array, dnnl_memory_t other, int to_plain) {
+    const dnnl_memory_desc_t *md;
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t reorder;
+    dnnl_memory_t memory;
+    check(dnnl_memory_get_memory_desc(other, &md), "layout");
+    check(dnnl_memory_create(&memory, plain, engine, array), "memory");
+    check(dnnl_reorder_primitive_desc_create(&pd, to_plain ? md : plain, engine, to_plain ? plain : md, engine, NULL),
+          "conversion");
+    check(dnnl_primitive_create(&reorder, pd), "conversion");
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, to_plain ? other : memory}, {DNNL_ARG_TO, to_plain ? memory : other}};
+    check(dnnl_primitive_execute(reorder, stream, 2, args), "conversion");
+    check(dnnl_stream_wait(stream), "conversion");
+    dnnl_primitive_destroy(reorder);
+    dnnl_primitive_desc_destroy(pd);
+    dnnl_memory_destroy(memory);
+}
+
+/* Plain layouts as Darknet has them, or (any) what the kernel likes best. */
+static layouts layouts_of(const dpf_conv_shape *s, int any) {
+    layouts l;
+    dnnl_dims_t dims[TENSORS] = {{s->batch, s->c, s->h, s->w},
+                                 {s->n, s->c, s->size, s->size},
+                                 {s->n},
+                                 {s->batch, s->n, dpf_conv_out_h(s), dpf_conv_out_w(s)}};
+    for (int t = 0; t < TENSORS; t++) {
+        dnnl_format_tag_t tag = any ? dnnl_format_tag_any : t == BIAS ? dnnl_a : dnnl_abcd;
+        check(dnnl_memory_desc_init_by_tag(&l.of[t], t == BIAS ? 1 : 4, dims[t], dnnl_f32, tag), "layout");
+    }
+    return l;
+}
+
+static void dense_new(dense *d, bench *b, dnnl_alg_kind_t kind) {
+    static const dnnl_query_t query[TENSORS] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_weights_md,
+                                                dnnl_query_dst_md};
+    const dpf_conv_shape *s = &b->shape;
+    layouts plain = layouts_of(s, 0), any = layouts_of(s, 1);
+    float *arrays[TENSORS] = {b->source, b->all_weights, b->bias, NULL};
+    dnnl_dims_t strides = {s->stride, s->stride}, pads = {s->pad, s->pad};
+    dnnl_convolution_desc_t desc;
+    dnnl_primitive_desc_t pd = NULL;
+    const char *name = "";
+    *d = (dense){0};
+    if (dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, kind, &any.of[SOURCE], &any.of[WEIGHTS],
+                                           &any.of[BIAS], &any.of[OUT], strides, pads, pads) != dnnl_success ||
+        dnnl_primitive_desc_create(&pd, &desc, attributes, engine, NULL) != dnnl_success) {
+        if (kind == dnnl_convolution_direct)
+            fail("oneDNN", "no direct convolution for a shape");
+        return;
+    }
+    check(dnnl_primitive_create(&d->primitive, pd), "convolution");
+    check(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name), "name");
+    snprintf(d->name, sizeof d->name, "%s", name);
+    for (int t = 0; t < TENSORS; t++) {
+        d->args[t].arg = argument[t];
+        check(dnnl_memory_create(&d->args[t].memory, dnnl_primitive_desc_query_md(pd, query[t], t == BIAS), engine,
+                                 DNNL_MEMORY_ALLOCATE),
+              "memory");
+        if (arrays[t])
+            convert(&plain.of[t], arrays[t], d->args[t].memory, 0);
+    }
+    dnnl_primitive_desc_destroy(pd);
+}
+
+static void dense_run(const dense *d) {
+    check(dnnl_primitive_execute(d->primitive, stream, TENSORS, d->args), "convolution");
+    check(dnnl_stream_wait(stream), "convolution");
+}
+
+/* The result for these weights, as a plain array; the memory keeps them. */
+static void dense_result(dense *d, bench *b, float *weights, float *out) {
+    layouts plain = layouts_of(&b->shape, 0);
+    convert(&plain.of[WEIGHTS], weights, d->args[WEIGHTS].memory, 0);
+    dense_run(d);
+    convert(&plain.of[OUT], out, d->args[OUT].memory, 1);
+}
+
+static void dense_free(dense *d) {
+    for (int t = 0; d->primitive && t < TENSORS; t++)
+        dnnl_memory_destroy(d->args[t].memory);
+    if (d->primitive)
+        dnnl_primitive_destroy(d->primitive);
+}
+
+static double difference(const float *got, const float *want, size_t count) {
+    double most = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        double off = fabs((double)got[i] - (double)want[i]);
+        if (!(off <= most)) /* a NaN is a difference, too */
+            most = off;
+        largest = fmax(largest, fabs((double)want[i]));
+    }
+    return most / (largest > 0 ? largest : 1);
+}
+
+static void sparse_new(bench *b, size_t i, const options *o) {
+    sparse *s = &b->sparse[i];
+    double density = 1 - o->sparsity[i] / 100;
+    spconv_options so = {.threads = o->threads};
+    dpf_error err;
+    for (size_t k = 0; k < b->weight_count; k++)
+        b->weights[k] = (double)b->keep[k] < density ? b->all_weights[k] : 0;
+    double start = now();
+    if (spconv_new(&s->conv, &b->shape, DPF_RELU, b->weights, b->bias, &so, &err) != DPF_OK)
+        fail("sparse convolution", err.text);
+    s->pack_ms = now() - start;
+    s->scratch = floats(spconv_scratch(s->conv));
+    spconv_get_info(s->conv, &s->info);
+    memset(b->out, 0xff, b->out_count * sizeof *b->out);
+    spconv_run(s->conv, b->source, b->out, s->scratch);
+    dense_result(&b->dense[DIRECT], b, b->weights, b->want);
+    if (!(difference(b->out, b->want, b->out_count) <= TOLERANCE))
+        fail("sparse convolution", "its result is not oneDNN's");
+}
+
+static void bench_new(bench *b, const shape *s, const options *o) {
+    uint64_t state = 1;
+    *b = (bench){.shape = {o->batch, s->c, s->hw, s->hw, s->n, s->size, s->stride, s->size / 2, 1}};
+    size_t filters = (size_t)s->n, side = (size_t)dpf_conv_out_h(&b->shape);
+    b->weight_count = filters * (size_t)s->c * (size_t)s->size * (size_t)s->size;
+    b->out_count = (size_t)o->batch * filters * side * side;
+    b->source = random_floats((size_t)o->batch * (size_t)s->c * (size_t)s->hw * (size_t)s->hw, -1, &state);
+    b->all_weights = random_floats(b->weight_count, -1, &state);
+    b->keep = random_floats(b->weight_count, 0, &state);
+    b->bias = random_floats(filters, -1, &state);
+    b->weights = floats(b->weight_count);
+    b->out = floats(b->out_count);
+    b->want = floats(b->out_count);
+    dense_new(&b->dense[DIRECT], b, dnnl_convolution_direct);
+    dense_new(&b->dense[WINOGRAD], b, dnnl_convolution_winograd);
+    if (b->dense[WINOGRAD].primitive) {
+        dense_result(&b->dense[DIRECT], b, b->all_weights, b->want);
+        dense_result(&b->dense[WINOGRAD], b, b->all_weights, b->out);
+        b->dense[WINOGRAD].error = difference(b->out, b->want, b->out_count);
+    }
+    for (size_t i = 0; i < o->sparsities; i++)
+        sparse_new(b, i, o);
+    /* dense is timed with all its weights */
+    dense_result(&b->dense[DIRECT], b, b->all_weights, b->want);
+}
+
+static void bench_free(bench *b) {
+    for (size_t i = 0; i < SPARSITIES; i++) {
+        spconv_free(b->sparse[i].conv);
+        free(b->sparse[i].scratch);
+    }
+    dense_free(&b->dense[DIRECT]);
+    dense_free(&b->dense[WINOGRAD]);
+    float *arrays[] = {b->source, b->all_weights, b->weights, b->keep, b->bias, b->out, b->want};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        free(arrays[i]);
+}
+
+static void slot_run(bench *b, size_t i) {
+    if (i < DENSE_KINDS)
+        dense_run(&b->dense[i]);
+    else
+        spconv_run(b->sparse[i - DENSE_KINDS].conv, b->source, b->out, b->sparse[i - DENSE_KINDS].scratch);
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void measure(bench *b, const options *o) {
+    size_t slots = DENSE_KINDS + o->sparsities;
+    double start = now();
+    for (int round = 0; (round + 1) * TIMED <= SAMPLES && (round < MIN_ROUNDS || now() - start < o->ms); round++)
+        for (size_t i = 0; i < slots; i++) {
+            slot *s = &b->slots[i];
+            if (i < DENSE_KINDS && !b->dense[i].primitive)
+                continue;
+            slot_run(b, i);
+            for (int k = 0; k < TIMED; k++) {
+                double from = now();
+                slot_run(b, i);
+                s->ms[s->count++] = now() - from;
+            }
+        }
+    for (size_t i = 0; i < slots; i++) {
+        slot *s = &b->slots[i];
+        qsort(s->ms, s->count, sizeof *s->ms, by_value);
+        s->least = s->count ? s->ms[0] : INFINITY;
+        s->median = s->count ? s->ms[s->count / 2] : INFINITY;
+    }
+}
+
+static void start_onednn(int threads) {
+    dnnl_post_ops_t relu;
+    omp_set_num_threads(threads);
+    check(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine");
+    check(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags), "stream");
+    check(dnnl_post_ops_create(&relu), "attributes");
+    check(dnnl_post_ops_append_eltwise(relu, 1, dnnl_eltwise_relu, 0, 0), "attributes");
+    check(dnnl_primitive_attr_create(&attributes), "attributes");
+    check(dnnl_primitive_attr_set_post_ops(attributes, relu), "attributes");
+    dnnl_post_ops_destroy(relu);
+}
+
+static void print_head(const options *o) {
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "model name", 10) == 0) {
+            printf("# CPU%s", strchr(line, ':'));
+            break;
+        }
+    if (file)
+        fclose(file);
+    const dnnl_version_t *v = dnnl_version();
+    printf("# %s, %d threads, batch %d, oneDNN %d.%d.%d; ms; ratios and GFLOP/s of the minima\n",
+           dpf_isa_name(dpf_cpu_isa()), o->threads, o->batch, v->major, v->minor, v->patch);
+    printf("set,shape,sparsity,sparse min,sparse median,direct min,direct median,winograd min,winograd median,"
+           "over direct,over winograd,over best,median over direct,useful GFLOP/s,direct GFLOP/s,pack ms,tile,block,"
+           "in place,winograd error,direct kernel,winograd kernel\n");
+}
+
+static void print_number(double x, const char *format) {
+    if (isfinite(x))
+        printf(format, x); /* NOLINT: formats are constants of this file */
+    putchar(',');
+}
+
+static void print_rows(const bench *b, const shape *s, const options *o) {
+    const slot *direct = &b->slots[DIRECT], *winograd = &b->slots[WINOGRAD];
+    double pixels = (double)b->out_count / (double)s->n;
+    char name[NAME];
+    for (size_t i = 0; i < o->sparsities; i++) {
+        const slot *mine = &b->slots[DENSE_KINDS + i];
+        const spconv_info *info = &b->sparse[i].info;
+        printf("%s,%g,", name_of(s, name, ','), o->sparsity[i]);
+        const slot *all[] = {mine, direct, winograd};
+        for (int k = 0; k < 3; k++) {
+            print_number(all[k]->least, "%.4f");
+            print_number(all[k]->median, "%.4f");
+        }
+        print_number(direct->least / mine->least, "%.2f");
+        print_number(winograd->least / mine->least, "%.2f");
+        print_number(fmin(direct->least, winograd->least) / mine->least, "%.2f");
+        print_number(direct->median / mine->median, "%.2f");
+        print_number(2 * (double)info->nonzeros * pixels / mine->least * 1e-6, "%.1f");
+        print_number(2 * (double)b->weight_count * pixels / direct->least * 1e-6, "%.1f");
+        print_number(b->sparse[i].pack_ms, "%.3f");
+        printf("%zu,%zu,%d,", info->tile, info->block, info->in_place);
+        print_number(b->dense[WINOGRAD].primitive ? b->dense[WINOGRAD].error : INFINITY, "%.1e");
+        printf("%s,%s\n", b->dense[DIRECT].name, b->dense[WINOGRAD].name);
+    }
+    fflush(stdout);
+}
+
+static void add(summary *sum, const bench *b, int shape_index, size_t i) {
+    double mine = b->slots[DENSE_KINDS + i].least, direct = b->slots[DIRECT].least;
+    double winograd = b->slots[WINOGRAD].least;
+    sum->direct += log(direct / mine);
+    sum->best += log(fmin(direct, winograd) / mine);
+    if (isfinite(winograd)) {
+        sum->winograd += log(winograd / mine);
+        sum->winograd_count++;
+    }
+    if (!sum->count++ || direct / mine < sum->worst) {
+        sum->worst = direct / mine;
+        sum->worst_shape = shape_index;
+    }
+}
+
+static void print_summary(const summary *sum, double sparsity) {
+    char name[NAME];
+    printf("# %g %%: geometric mean of %d shapes %.2f over direct, %.2f over the best;", sparsity, sum->count,
+           exp(sum->direct / sum->count), exp(sum->best / sum->count));
+    if (sum->winograd_count)
+        printf(" %.2f over Winograd, which can do %d;", exp(sum->winograd / sum->winograd_count), sum->winograd_count);
+    printf(" worst over direct %.2f, %s\n", sum->worst, name_of(&shapes[sum->worst_shape], name, ' '));
+}
+
+static double number(const char *text, double low, double high, char **end) {
+    double x = strtod(text, end);
+    if (*end == text || !(x >= low && x <= high))
+        fail(text, "not a number of the allowed range");
+    return x;
+}
+
+static void parse(options *o, int argc, char **argv) {
+    char *end;
+    for (int c; (c = getopt(argc, argv, "t:s:n:b:f:")) != -1;) {
+        end = "";
+        if (c == 'f')
+            o->filter = optarg;
+        else if (c == 't')
+            o->threads = (int)number(optarg, 1, 1024, &end);
+        else if (c == 'n')
+            o->ms = number(optarg, 1, 1e6, &end);
+        else if (c == 'b')
+            o->batch = (int)number(optarg, 1, 1024, &end);
+        else if (c == 's') {
+            o->sparsities = 0;
+            for (end = optarg; o->sparsities < SPARSITIES && *end; end += *end == ',')
+                o->sparsity[o->sparsities++] = number(end, 0, 100, &end);
+        } else
+            exit(2);
+        if (*end)
+            fail(optarg, "something follows the number");
+    }
+    if (optind < argc || !o->sparsities)
+        fail(optind < argc ? argv[optind] : "-s", "not understood");
+}
+
+int main(int argc, char **argv) {
+    options o = {.threads = 1, .batch = 1, .ms = 1000, .sparsity = {0, 50, 60, 70, 80, 90, 95, 98}, .sparsities = 8};
+    summary sums[SPARSITIES] = {{0}};
+    parse(&o, argc, argv);
+    static bench b; /* too large for the stack */
+    char name[NAME];
+    start_onednn(o.threads);
+    print_head(&o);
+    for (int i = 0; i < SHAPES; i++) {
+        if (o.filter && !strstr(name_of(&shapes[i], name, ' '), o.filter))
+            continue;
+        bench_new(&b, &shapes[i], &o);
+        measure(&b, &o);
+        print_rows(&b, &shapes[i], &o);
+        for (size_t k = 0; k < o.sparsities; k++)
+            add(&sums[k], &b, i, k);
+        bench_free(&b);
+    }
+    for (size_t k = 0; k < o.sparsities && sums[0].count; k++)
+        print_summary(&sums[k], o.sparsity[k]);
+    dnnl_primitive_attr_destroy(attributes);
+    dnnl_stream_destroy(stream);
+    dnnl_engine_destroy(engine);
+    return sums[0].count ? 0 : 1;
+}
+#endif
