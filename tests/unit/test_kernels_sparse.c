@@ -266,32 +266,43 @@ static void test_activation_range(void **unused) {
         }
 }
 
-/* The same bits with any number of threads. */
+/* Right, and the same bits, with any number of threads: over whole images, within one
+ * image with planes a thread, and with planes too large for that. */
 static void test_threads_agree(void **unused) {
     (void)unused;
-    dpf_conv_shape s = {4, 24, 20, 20, 30, 3, 1, 1, 1};
-    float *x = fill(4 * 24 * 400), *w = fill(30 * 24 * 9), *first = NULL;
-    prune(w, 30 * 24 * 9, 0.2);
-    size_t count = 4 * 30 * 400;
-    for (int threads = 1; threads <= 5; threads++) {
-        spconv *conv = NULL;
-        spconv_options o = {.threads = threads};
-        assert_int_equal(spconv_new(&conv, &s, DPF_LEAKY, w, NULL, &o, NULL), DPF_OK);
-        guarded out = guarded_new(count, 0), scratch = guarded_new(spconv_scratch(conv), 0);
-        spconv_run(conv, x, out.at, scratch.at);
-        if (!first) {
-            first = malloc(count * sizeof *first);
-            assert_non_null(first);
-            memcpy(first, out.at, count * sizeof *first);
+    static const dpf_conv_shape cases[] = {
+        {4, 24, 20, 20, 30, 3, 1, 1, 1}, {1, 24, 20, 20, 30, 3, 1, 1, 1}, {2, 12, 201, 200, 2, 3, 1, 1, 1}};
+    for (size_t i = 0; i < 3; i++) {
+        const dpf_conv_shape *s = &cases[i];
+        size_t weights = (size_t)s->n * (size_t)s->c * 9, area = (size_t)s->h * (size_t)s->w;
+        size_t count = (size_t)s->batch * (size_t)s->n * area, single = 0;
+        float *x = fill((size_t)s->batch * (size_t)s->c * area), *w = fill(weights), *first = NULL;
+        prune(w, weights, 0.2);
+        for (int threads = 1; threads <= 5; threads++) {
+            spconv *conv = NULL;
+            spconv_options o = {.threads = threads};
+            assert_int_equal(spconv_new(&conv, s, DPF_LEAKY, w, NULL, &o, NULL), DPF_OK);
+            guarded out = guarded_new(count, 0), scratch = guarded_new(spconv_scratch(conv), 0);
+            single = threads == 1 ? scratch.count : single;
+            if (threads == 5) /* the last case shares its planes, the others do not */
+                assert_int_equal(scratch.count < 2 * single, i == 2);
+            for (int again = 0; again < 3; again++)
+                spconv_run(conv, x, out.at, scratch.at);
+            if (!first) {
+                first = malloc(count * sizeof *first);
+                assert_non_null(first);
+                memcpy(first, out.at, count * sizeof *first);
+                compare(s, DPF_LEAKY, x, w, NULL, first, "threads");
+            }
+            assert_memory_equal(first, out.at, count * sizeof *first);
+            guarded_check_free(&scratch);
+            guarded_check_free(&out);
+            spconv_free(conv);
         }
-        assert_memory_equal(first, out.at, count * sizeof *first);
-        guarded_check_free(&scratch);
-        guarded_check_free(&out);
-        spconv_free(conv);
+        free(first);
+        free(x);
+        free(w);
     }
-    free(first);
-    free(x);
-    free(w);
 }
 
 static void test_refresh(void **unused) {

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
  * Running a sparse convolution: copy the input onto planes, then tiles. Threads
- * share either the chunks (whole images, each with planes of its own) or, within a
- * chunk, first the copying of channels and then tiles and parts of the filters.
- * What a thread computes never depends on how many there are.
+ * share either the chunks (whole images) or, within a chunk, tiles and parts of the
+ * filters. Of small planes each thread makes a copy of its own; large ones it copies
+ * together with the others. What a thread computes never depends on how many there are.
  */
 #include <omp.h>
 
 #include "spconv_internal.h"
+
+/* Planes that threads copy together move from core to core in every run, which made
+ * runs up to 4 times as long where the cores share no cache. Beyond these bytes for all
+ * threads together, copying everything in each thread costs more. Measured with two
+ * threads only. */
+#define OWN_PLANES_BYTES ((size_t)4 << 20)
 
 static size_t round_up(size_t x, size_t to) {
     return (x + to - 1) / to * to;
@@ -28,9 +34,14 @@ static int over_chunks(const spconv *conv) {
     return conv->threads > 1 && conv->plan.chunks >= 2 * (size_t)conv->threads;
 }
 
+/* Does each thread have planes of its own? */
+static int own_planes(const spconv *conv) {
+    return over_chunks(conv) || planes_floats(conv) <= OWN_PLANES_BYTES / sizeof(float) / (size_t)conv->threads;
+}
+
 size_t spconv_scratch(const spconv *conv) {
     size_t team = (size_t)conv->threads;
-    return (over_chunks(conv) ? team : 1) * planes_floats(conv) + team * sums_floats(conv);
+    return (own_planes(conv) ? team : 1) * planes_floats(conv) + team * sums_floats(conv);
 }
 
 /* Copies one channel of a chunk's images onto its planes. */
@@ -125,7 +136,11 @@ static void run_chunk(const spconv *conv, const float *input, float *output, flo
 /* A chunk on the calling team; every thread of it comes here. */
 static void run_chunk_shared(const spconv *conv, const float *input, float *output, float *planes, float *sums) {
     const float *from = input;
-    if (!conv->plan.in_place) {
+    if (!conv->plan.in_place && own_planes(conv)) {
+        for (size_t c = 0; c < conv->desc.channels; c++)
+            copy_channel(conv, input, planes, c);
+        from = planes;
+    } else if (!conv->plan.in_place) {
 #pragma omp for schedule(static)
         for (size_t c = 0; c < conv->desc.channels; c++)
             copy_channel(conv, input, planes, c);
@@ -149,20 +164,19 @@ void spconv_run(const spconv *conv, const float *input, float *output, float *sc
             run_chunk(conv, input + n * in_floats, output + n * out_floats, scratch, scratch + planes);
         return;
     }
-    if (over_chunks(conv)) {
-#pragma omp parallel num_threads(conv->threads)
-        {
-            float *own = scratch + (size_t)omp_get_thread_num() * (planes + sums);
-#pragma omp for schedule(static)
-            for (size_t n = 0; n < p->chunks; n++)
-                run_chunk(conv, input + n * in_floats, output + n * out_floats, own, own + planes);
-        }
-        return;
-    }
+    int own = own_planes(conv), over = over_chunks(conv);
 #pragma omp parallel num_threads(conv->threads)
     {
-        float *own = scratch + planes + (size_t)omp_get_thread_num() * sums;
-        for (size_t n = 0; n < p->chunks; n++)
-            run_chunk_shared(conv, input + n * in_floats, output + n * out_floats, scratch, own);
+        size_t thread = (size_t)omp_get_thread_num();
+        float *my_planes = own ? scratch + thread * (planes + sums) : scratch;
+        float *my_sums = own ? my_planes + planes : scratch + planes + thread * sums;
+        if (over) {
+#pragma omp for schedule(static)
+            for (size_t n = 0; n < p->chunks; n++)
+                run_chunk(conv, input + n * in_floats, output + n * out_floats, my_planes, my_sums);
+        } else {
+            for (size_t n = 0; n < p->chunks; n++)
+                run_chunk_shared(conv, input + n * in_floats, output + n * out_floats, my_planes, my_sums);
+        }
     }
 }
