@@ -27,6 +27,11 @@ typedef struct job {
 
 static dpf_status check(void *self, const dn_info *info, dpf_error *err) {
     const job *j = self;
+    if (info->width != info->height)
+        return dpf_fail(err, DPF_ERR_RANGE,
+                        "'%s': width=%d and height=%d: must be equal, for Darknet crops training pictures of a "
+                        "classifier to squares",
+                        j->options.cfg, info->width, info->height);
     return classifier_fits(&j->data, j->options.cfg, info, err);
 }
 

@@ -175,6 +175,15 @@ refused "a target that min_density puts out of reach" "tiny.cfg:[0-9]+: \[dpf\] 
 cfg -- '[dpf]' sparsity=0.5
 sed -i 's/filters=4/filters=4\nprun=0/' tiny.cfg
 refused "misspelt key of a layer" "tiny.cfg:[0-9]+: .*prun.*did you mean 'prune'" train
+cfg
+sed -i 's/channels=3/channels=1/' tiny.cfg
+refused "pictures of one channel" "tiny.cfg:[0-9]+: \[net\] channels=1: must be 3" train
+data valid=train.list
+fails "pictures of one channel, scored" "tiny.cfg:[0-9]+: \[net\] channels=1: must be 3" \
+    "$DPF" classifier valid data.txt tiny.cfg nothing.weights
+data && cfg
+sed -i 's/height=28/height=20/' tiny.cfg
+refused "pictures that are not square" "tiny.cfg.*width=28 and height=20: must be equal" train
 cfg -- '[nonsense]' size=3
 refused "a layer that Darknet cannot build" "tiny.cfg:[0-9]+: .*nonsense" train
 cfg

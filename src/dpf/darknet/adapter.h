@@ -68,7 +68,7 @@ int dn_tensor_layer(const dn_net *net, size_t tensor);
 /* Loads n pictures and their labels with Darknet's loader and augmentation, on
  * all cores. Picture i draws its random numbers from (seed, iteration, i), so the
  * result does not depend on the number of threads. Every path must be a readable
- * picture (the caller checks). Classifier: `labels` holds `classes` names that are
+ * picture (the caller checks). With augment the network must be square. Classifier: `labels` holds `classes` names that are
  * looked for in the path. */
 typedef struct dn_load_args {
     const char *const *paths;

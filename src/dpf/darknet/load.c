@@ -64,6 +64,9 @@ dpf_status dn_load(dn_net *dn, const dn_load_args *args, dn_data **out, dpf_erro
     *out = NULL;
     if (args->augment)
         follow_random_size(dn, args->iteration);
+    if (args->augment && dn->net->w != dn->net->h)
+        return dpf_fail(err, DPF_ERR_ARGUMENT, "Darknet augments to square pictures; the network's are %dx%d",
+                        dn->net->w, dn->net->h);
     dn_data *images = calloc(1, sizeof *images);
     if (!images)
         return dpf_fail_memory(err, sizeof *images, "pictures");

@@ -79,6 +79,18 @@ static dpf_status parse(dn_net *dn, const dn_open_args *args, dpf_error *err) {
     return DPF_OK;
 }
 
+/* Darknet's loaders make three colours of every picture, and copy them into the network's
+ * input whatever its size. */
+static dpf_status check_channels(const dn_net *dn, const dn_open_args *args, dpf_error *err) {
+    const dpf_section *net = &dn->cfg->sections[0];
+    const dpf_key *key = dpf_section_find(net, "channels");
+    if (dn->graph->channels == 3)
+        return DPF_OK;
+    return dpf_fail(err, DPF_ERR_RANGE,
+                    "%s:%d: [%s] channels=%d: must be 3, for Darknet loads every picture in colour, also grey ones",
+                    args->cfg_path, key ? key->line : net->line, net->type, dn->graph->channels);
+}
+
 /* Reads and checks what Darknet would not. */
 static dpf_status check(dn_net *dn, const dn_open_args *args, dpf_error *err) {
     dpf_status status = dpf_cfg_read(&dn->cfg, args->cfg_path, err);
@@ -86,6 +98,8 @@ static dpf_status check(dn_net *dn, const dn_open_args *args, dpf_error *err) {
         status = dpf_cfg_read(&dn->dpf_cfg, args->dpf_path, err);
     if (status == DPF_OK)
         status = dpf_graph_new(&dn->graph, dn->cfg, dn->dpf_cfg, err);
+    if (status == DPF_OK)
+        status = check_channels(dn, args, err);
     if (status == DPF_OK)
         status = dpf_graph_check_stock(dn->graph, args->train, err);
     if (status == DPF_OK && args->weights_path)
