@@ -26,9 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "dpf/kernels/spconv.h"
+#include "timing.h"
 
 #ifdef DPF_NO_DNNL
 int main(void) {
@@ -138,12 +138,6 @@ static const char *name_of(const shape *s, char name[NAME], char between) {
     snprintf(name, NAME, "%s%c%dx%dx%d %dx%dx%d/%d", sets[s->set], between, s->c, s->hw, s->hw, s->n, s->size, s->size,
              s->stride);
     return name;
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
 static float *floats(size_t count) {
@@ -265,10 +259,10 @@ static void sparse_new(bench *b, size_t i, const options *o) {
     dpf_error err;
     for (size_t k = 0; k < b->weight_count; k++)
         b->weights[k] = (double)b->keep[k] < density ? b->all_weights[k] : 0;
-    double start = now();
+    double start = now_ms();
     if (spconv_new(&s->conv, &b->shape, DPF_RELU, b->weights, b->bias, &so, &err) != DPF_OK)
         fail("sparse convolution", err.text);
-    s->pack_ms = now() - start;
+    s->pack_ms = now_ms() - start;
     s->scratch = floats(spconv_scratch(s->conv));
     spconv_get_info(s->conv, &s->info);
     memset(b->out, 0xff, b->out_count * sizeof *b->out);
@@ -323,24 +317,19 @@ static void slot_run(bench *b, size_t i) {
         spconv_run(b->sparse[i - DENSE_KINDS].conv, b->source, b->out, b->sparse[i - DENSE_KINDS].scratch);
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void measure(bench *b, const options *o) {
     size_t slots = DENSE_KINDS + o->sparsities;
-    double start = now();
-    for (int round = 0; (round + 1) * TIMED <= SAMPLES && (round < MIN_ROUNDS || now() - start < o->ms); round++)
+    double start = now_ms();
+    for (int round = 0; (round + 1) * TIMED <= SAMPLES && (round < MIN_ROUNDS || now_ms() - start < o->ms); round++)
         for (size_t i = 0; i < slots; i++) {
             slot *s = &b->slots[i];
             if (i < DENSE_KINDS && !b->dense[i].primitive)
                 continue;
             slot_run(b, i);
             for (int k = 0; k < TIMED; k++) {
-                double from = now();
+                double from = now_ms();
                 slot_run(b, i);
-                s->ms[s->count++] = now() - from;
+                s->ms[s->count++] = now_ms() - from;
             }
         }
     for (size_t i = 0; i < slots; i++) {

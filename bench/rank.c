@@ -12,22 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "dpf/core/pruner.h"
+#include "timing.h"
 
 enum { LAYERS = 20, REPEATS = 7 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 
 /* Bell-shaped, of another width per layer, as trained weights are. */
 static void fill(float *weights, size_t count, float width, unsigned long long *state) {
@@ -65,11 +54,11 @@ static int measure(const dpf_options *options, const dpf_tensor *tensors, int th
         return 1;
     }
     for (int r = -1; r < REPEATS; r++) { /* the first round warms up */
-        double start = now();
+        double start = now_ms();
         dpf_status status = dpf_pruner_start(pruner, 16, &err);
-        double middle = now();
+        double middle = now_ms();
         status = status ? status : dpf_pruner_advance(pruner, 17, &err);
-        double end = now();
+        double end = now_ms();
         if (status) {
             fprintf(stderr, "%s\n", err.text);
             dpf_pruner_free(pruner);

@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <stb/stb_image_write.h>
 
 #include "dpf/darknet/adapter.h"
 #include "dpf/kernels/cpu.h"
+#include "timing.h"
 
 enum { MAX_ROUNDS = 100, INNER = 10, CASES = 4 };
 
@@ -27,7 +27,7 @@ typedef struct bench_case {
     double sparsity; /* -1: no [dpf] */
     int unhooked;
     dn_net *net;
-    double seconds[MAX_ROUNDS * INNER];
+    double ms[MAX_ROUNDS * INNER];
     int count;
 } bench_case;
 
@@ -37,17 +37,6 @@ static bench_case cases[CASES] = {
     {.name = "DPF 90 %", .sparsity = 0.90},
     {.name = "DPF 95 %", .sparsity = 0.95},
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static void die(const dpf_error *err) {
     fprintf(stderr, "bench/train: %s\n", err->text);
@@ -111,10 +100,10 @@ static void time_case(bench_case *c, dn_data *data, int iterations) {
     dpf_error err;
     float loss;
     for (int i = 0; i < iterations; ++i) {
-        double start = now();
+        double start = now_ms();
         if (dn_train(c->net, data, &loss, &err) != DPF_OK)
             die(&err);
-        c->seconds[c->count++] = now() - start;
+        c->ms[c->count++] = now_ms() - start;
     }
 }
 
@@ -141,11 +130,11 @@ int main(int argc, char **argv) {
     printf("%s, batch %.0f, %d threads, kernels for %s\n", cfg, images, info.threads, dpf_isa_name(dpf_cpu_isa()));
     printf("%-22s %10s %10s %10s %22s\n", "", "median ms", "min ms", "images/s", "times libdarknet's");
     for (int i = 0; i < CASES; ++i)
-        qsort(cases[i].seconds, (size_t)cases[i].count, sizeof(double), ascending);
+        qsort(cases[i].ms, (size_t)cases[i].count, sizeof(double), by_value);
     for (int i = 0; i < CASES; ++i) {
-        double median = cases[i].seconds[cases[i].count / 2];
-        printf("%-22s %10.1f %10.1f %10.1f %22.1f\n", cases[i].name, 1e3 * median, 1e3 * cases[i].seconds[0],
-               images / median, cases[0].seconds[cases[0].count / 2] / median);
+        double median = cases[i].ms[cases[i].count / 2];
+        printf("%-22s %10.1f %10.1f %10.1f %22.1f\n", cases[i].name, median, cases[i].ms[0], 1e3 * images / median,
+               cases[0].ms[cases[0].count / 2] / median);
     }
     dn_data_free(data);
     for (int i = 0; i < CASES; ++i)

@@ -175,13 +175,18 @@ void chart_draw_y_axis(html_text *out, const chart_frame *f) {
                         f->y_ticks.label[i]);
 }
 
-void chart_draw_x_axis(html_text *out, const chart_frame *f, const chart *c) {
+/* Begins a path with the line along the bottom; the caller closes it. */
+static void draw_bottom_line(html_text *out, const chart_frame *f) {
     html_raw(out, "<path class=\"b\" d=\"M");
     html_coordinate(out, f->left);
     html_raw(out, " ");
     html_coordinate(out, f->bottom);
     html_raw(out, "H");
     html_coordinate(out, f->right);
+}
+
+void chart_draw_x_axis(html_text *out, const chart_frame *f, const chart *c) {
+    draw_bottom_line(out, f);
     for (size_t i = 0; i < f->x_ticks.count; i++) {
         html_raw(out, "M");
         html_coordinate(out, chart_place(&f->x, f->x_ticks.value[i]));
@@ -198,12 +203,7 @@ void chart_draw_x_axis(html_text *out, const chart_frame *f, const chart *c) {
 }
 
 void chart_draw_empty(html_text *out, const chart_frame *f) {
-    html_raw(out, "<path class=\"b\" d=\"M");
-    html_coordinate(out, f->left);
-    html_raw(out, " ");
-    html_coordinate(out, f->bottom);
-    html_raw(out, "H");
-    html_coordinate(out, f->right);
+    draw_bottom_line(out, f);
     html_raw(out, "\"/>\n");
     chart_draw_text(out, (f->left + f->right) / 2, (f->top + f->bottom) / 2 + 4, "middle", NULL, "no data");
 }

@@ -4,6 +4,8 @@
  */
 #include "classifier.h"
 
+#include <stdlib.h>
+
 dpf_status classifier_labels(lines *out, const datafile *data, const char *path, const char *what, dpf_error *err) {
     lines list;
     dpf_status status = lines_read(&list, path, what, err);
@@ -25,6 +27,17 @@ dpf_status classifier_labels(lines *out, const datafile *data, const char *path,
     }
     *out = list;
     return DPF_OK;
+}
+
+dpf_status classifier_valid_list(imagelist **list, int **class_of, const datafile *data, const lines *labels,
+                                 dpf_error *err) {
+    dpf_status status = imagelist_open(list, data->valid, "validation list", err);
+    if (status)
+        return status;
+    *class_of = calloc(imagelist_count(*list), sizeof **class_of);
+    if (!*class_of)
+        return dpf_fail_memory(err, imagelist_count(*list) * sizeof **class_of, "the classes of the validation list");
+    return imagelist_match(*list, labels, data->classes, *class_of, err);
 }
 
 dpf_status classifier_fits(const datafile *data, const char *cfg, const dn_info *info, dpf_error *err) {

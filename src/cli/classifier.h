@@ -19,6 +19,11 @@ int classifier_predict(int argc, char **argv);
  * there and not be empty. */
 dpf_status classifier_labels(lines *out, const datafile *data, const char *path, const char *what, dpf_error *err);
 
+/* Opens the list `valid` of the data file and finds the class of each picture in its path.
+ * *list and *class_of (malloc'd, one an entry) are the caller's, also after a failure. */
+dpf_status classifier_valid_list(imagelist **list, int **class_of, const datafile *data, const lines *labels,
+                                 dpf_error *err);
+
 /* Do the network's outputs fit the classes of the data file? */
 dpf_status classifier_fits(const datafile *data, const char *cfg, const dn_info *info, dpf_error *err);
 

@@ -45,14 +45,7 @@ int classifier_valid(int argc, char **argv) {
     if (!status)
         status = classifier_labels(&labels, &data, data.labels, "label list", &err);
     if (!status)
-        status = imagelist_open(&list, data.valid, "validation list", &err);
-    if (!status) {
-        class_of = calloc(imagelist_count(list), sizeof *class_of);
-        if (!class_of)
-            status = dpf_fail_memory(&err, imagelist_count(list) * sizeof *class_of, "the classes of the list");
-    }
-    if (!status)
-        status = imagelist_match(list, &labels, data.classes, class_of, &err);
+        status = classifier_valid_list(&list, &class_of, &data, &labels, &err);
     if (!status) {
         stop_install();
         status = classifier_score(&data, &labels, list, class_of, &model, scores, &count, &err);

@@ -71,33 +71,42 @@ static dpf_status score_pass(scorer *s, size_t first, size_t count, dpf_error *e
     return status;
 }
 
+/* The size of the pictures decides how many go through at once, so it is looked up in the
+ * cfg before the network is built. */
+static dpf_status choose_pass(scorer *s, const char *path, dpf_error *err) {
+    dpf_cfg *cfg = NULL;
+    dpf_graph *graph = NULL;
+    dpf_status status = dpf_cfg_read(&cfg, path, err);
+    if (!status)
+        status = dpf_graph_new(&graph, cfg, NULL, err);
+    if (!status) {
+        const size_t fitting = (size_t)PASS_FLOATS / (graph->inputs ? graph->inputs : 1);
+        s->pass = fitting > MOST_PASS ? MOST_PASS : fitting ? fitting : 1;
+    }
+    dpf_graph_free(graph);
+    dpf_cfg_free(cfg);
+    return status;
+}
+
 static dpf_status open_scorer(scorer *s, const classifier_model *model, dpf_error *err) {
-    dn_open_args args = {
+    dpf_status status = choose_pass(s, model->cfg, err);
+    if (status)
+        return status;
+    const dn_open_args args = {
         .cfg_path = model->cfg,
         .weights_path = model->weights,
         .dpf_path = model->dpf,
-        .batch = 1,
+        .batch = (int)s->pass,
         .threads = model->threads,
         .quiet = 1,
     };
-    dpf_status status = dn_open(&s->net, &args, err);
+    status = dn_open(&s->net, &args, err);
     if (status)
         return status;
     dn_get_info(s->net, &s->info);
     status = classifier_fits(s->data, model->cfg, &s->info, err);
     if (status)
         return status;
-    /* the picture size is known only now: open again with the batch that suits it */
-    const size_t fitting = (size_t)PASS_FLOATS / (size_t)(s->info.inputs > 0 ? s->info.inputs : 1);
-    s->pass = fitting > MOST_PASS ? MOST_PASS : fitting ? fitting : 1;
-    if (s->pass > 1) {
-        dn_close(s->net);
-        s->net = NULL;
-        args.batch = (int)s->pass;
-        status = dn_open(&s->net, &args, err);
-        if (status)
-            return status;
-    }
     s->entries = calloc(s->pass, sizeof *s->entries);
     s->paths = calloc(s->pass, sizeof *s->paths);
     s->output = calloc(s->pass * (size_t)s->info.outputs, sizeof *s->output);

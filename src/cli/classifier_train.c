@@ -69,14 +69,7 @@ static dpf_status read_data(job *j, const char *path, dpf_error *err) {
     if (status || j->novalid || !j->data.has_valid)
         return status;
     /* found now, not after hours of training */
-    status = imagelist_open(&j->valid, j->data.valid, "validation list", err);
-    if (status)
-        return status;
-    j->class_of = calloc(imagelist_count(j->valid), sizeof *j->class_of);
-    if (!j->class_of)
-        return dpf_fail_memory(err, imagelist_count(j->valid) * sizeof *j->class_of,
-                               "the classes of the validation list");
-    return imagelist_match(j->valid, &j->labels, j->data.classes, j->class_of, err);
+    return classifier_valid_list(&j->valid, &j->class_of, &j->data, &j->labels, err);
 }
 
 /* The words of a command line with blanks between them; NULL: out of memory. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "picture.h"
-#include "random.h"
+#include "../dpf/core/random.h"
 #include "say.h"
 
 /* Bad pictures beyond this many are only counted: a list whose disk is gone must

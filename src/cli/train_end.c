@@ -13,12 +13,6 @@
 
 enum { MOST_SCORES = 8 };
 
-/* A .weights file is a header of 20 bytes and then nothing but float32 values. */
-static size_t parameters_of(const char *weights) {
-    struct stat info;
-    return stat(weights, &info) || info.st_size < 20 ? 0 : ((size_t)info.st_size - 20) / sizeof(float);
-}
-
 static const char *schedule_name(dpf_schedule_kind kind) {
     return kind == DPF_LINEAR ? "linear" : kind == DPF_CONSTANT ? "constant" : "cubic";
 }
@@ -85,7 +79,7 @@ dpf_status train_report(train_state *run, const train_options *options, const re
         .layers_count = layers_count,
         .scores = scores,
         .scores_count = count,
-        .parameters = parameters_of(run->files.last),
+        .parameters = dn_graph(run->net)->parameters,
         .seconds = run->seconds,
         .target_sparsity = pruner ? dpf_pruner_options(pruner)->sparsity : -1,
     };
@@ -105,7 +99,7 @@ static void summary(const train_state *run) {
     progress_time(run->seconds, time, sizeof time);
     printf("\n%s: %zu iterations in %s, %.0f images/s\n", run->name, run->trained, time,
            run->seconds > 0 ? (double)(run->trained * run->images) / run->seconds : 0);
-    const size_t parameters = parameters_of(run->files.last);
+    const size_t parameters = dn_graph(run->net)->parameters;
     const dpf_pruner *pruner = dn_pruner(run->net);
     if (pruner) {
         dpf_pruner_stats s;

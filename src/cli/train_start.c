@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "files.h"
-#include "random.h"
+#include "../dpf/core/random.h"
 #include "say.h"
 
 static dpf_status name_files(train_state *run, const train_options *options, dpf_error *err) {

@@ -68,8 +68,8 @@ int dn_tensor_layer(const dn_net *net, size_t tensor);
 /* Loads n pictures and their labels with Darknet's loader and augmentation, on
  * all cores. Picture i draws its random numbers from (seed, iteration, i), so the
  * result does not depend on the number of threads. Every path must be a readable
- * picture (the caller checks). With augment the network must be square. Classifier: `labels` holds `classes` names that are
- * looked for in the path. */
+ * picture (the caller checks). With augment the network must be square. Classifier: `labels` holds `classes` names that
+ * are looked for in the path. */
 typedef struct dn_load_args {
     const char *const *paths;
     size_t count;
@@ -95,8 +95,5 @@ dpf_status dn_predict_file(dn_net *net, const char *path, float *output, dpf_err
 /* Writes a .weights file: the dense weights (pruned=0) or m*w (pruned=1). Through
  * a temporary file in the same folder, fsync and rename: `path` is whole or untouched. */
 dpf_status dn_save(dn_net *net, const char *path, int pruned, dpf_error *err);
-
-/* Asks the kernel to have these files in memory soon; returns at once. */
-void dn_read_ahead(const char *const *paths, size_t count);
 
 #endif

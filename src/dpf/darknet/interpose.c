@@ -17,21 +17,14 @@
 
 #include <darknet.h>
 
+#include "../core/random.h"
 #include "interpose.h"
 #include "random.h"
 
 static _Thread_local uint64_t state = 1;
 
-/* One step of splitmix64 (Steele, Lea, Flood 2014). */
-static uint64_t mix(uint64_t *s) {
-    uint64_t z = (*s += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 int rand(void) {
-    return (int)(mix(&state) >> 33); /* 0 .. 2^31 - 1 = RAND_MAX */
+    return (int)(random_next(&state) >> 33); /* 0 .. 2^31 - 1 = RAND_MAX */
 }
 
 void srand(unsigned seed) {
@@ -40,10 +33,10 @@ void srand(unsigned seed) {
 
 void dn_random_set(uint64_t seed, enum dn_stream stream, uint64_t iteration, uint64_t index) {
     uint64_t s = seed;
-    s = mix(&s) ^ (uint64_t)stream;
-    s = mix(&s) ^ iteration;
-    s = mix(&s) ^ index;
-    state = mix(&s);
+    s = random_next(&s) ^ (uint64_t)stream;
+    s = random_next(&s) ^ iteration;
+    s = random_next(&s) ^ index;
+    state = random_next(&s);
 }
 
 typedef void gemm_function(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb,

@@ -5,14 +5,11 @@
  * neither the number of threads nor their timing shows in the result.
  *
  * The pictures are decoded between iterations, not beside them: on the cores that the
- * convolutions use, a loader in the background costs more than it hides. What would
- * be hidden is the disk; the caller can have the kernel read ahead (dn_read_ahead).
+ * convolutions use, a loader in the background costs more than it hides.
  */
 #include "net.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "random.h"
 
@@ -92,16 +89,6 @@ dpf_status dn_load(dn_net *dn, const dn_load_args *args, dn_data **out, dpf_erro
     }
     *out = images;
     return DPF_OK;
-}
-
-void dn_read_ahead(const char *const *paths, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-        int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            continue; /* whoever reads it will say so */
-        posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
-        close(fd);
-    }
 }
 
 dpf_status dn_predict_file(dn_net *dn, const char *path, float *output, dpf_error *err) {

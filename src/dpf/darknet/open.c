@@ -107,7 +107,7 @@ static dpf_status check(dn_net *dn, const dn_open_args *args, dpf_error *err) {
     return status;
 }
 
-static dpf_status attach_pruner(dn_net *dn, const dn_open_args *args, dpf_error *err) {
+static dpf_status attach_pruner(dn_net *dn, dpf_error *err) {
     dpf_options options;
     dpf_status status = dpf_graph_options(dn->graph, &options, err);
     if (status != DPF_OK)
@@ -150,7 +150,6 @@ done:
     free(tensors);
     free(which);
     free(names);
-    (void)args;
     return status;
 }
 
@@ -177,7 +176,7 @@ dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err) {
     if (!args->unhooked)
         status = dn_hooks_attach(&dn->hooks, err);
     if (status == DPF_OK && args->train && !args->dense && dn->graph->has_dpf && !args->unhooked)
-        status = attach_pruner(dn, args, err);
+        status = attach_pruner(dn, err);
     if (status != DPF_OK)
         goto fail;
     *out = dn;

@@ -154,6 +154,19 @@ static size_t images_of_a_plane(const infer_desc *d, const spk_plan *p, size_t v
     return best;
 }
 
+/* Takes these tiles (sizes differ by one at most) and this block if they cost less than *least. */
+static void consider(spk_plan *p, const infer_desc *d, const spk_table *table, double density, size_t tiles,
+                     size_t block, double *least) {
+    size_t largest = (p->vectors + tiles - 1) / tiles;
+    double cost = plan_cost(p, d, table, density, largest, block);
+    if (!(cost < *least))
+        return;
+    *least = cost;
+    p->tile = largest;
+    p->tiles = tiles;
+    p->block = block;
+}
+
 void spk_plan_make(spk_plan *p, const infer_desc *d, const spk_table *table, double density, size_t tile, size_t block,
                    int threads, int no_in_place) {
     *p = (spk_plan){.reach = (d->size - 1) / d->stride};
@@ -163,30 +176,16 @@ void spk_plan_make(spk_plan *p, const infer_desc *d, const spk_table *table, dou
     for (size_t t = 1; t <= min_size(table->max_tile, p->vectors); t++) {
         if (tile && t != min_size(min_size(tile, table->max_tile), p->vectors))
             continue;
-        size_t even = (p->vectors + t - 1) / t; /* tiles; sizes differ by one at most */
-        size_t largest = (p->vectors + even - 1) / even;
+        size_t even = (p->vectors + t - 1) / t;
         for (size_t b = 1; b <= channels; b = b < 8 ? b + 1 : b + b / 8) {
             size_t blocks = (channels + b - 1) / b;
             size_t used = block ? min_size(block, channels) : (channels + blocks - 1) / blocks;
-            double cost = plan_cost(p, d, table, density, largest, used);
-            if (cost < least) {
-                least = cost;
-                p->tile = largest;
-                p->tiles = even;
-                p->block = used;
-            }
+            consider(p, d, table, density, even, used, &least);
             if (block)
                 break;
         }
-        if (!block && channels > 1) { /* one block for everything is worth a look of its own */
-            double cost = plan_cost(p, d, table, density, largest, channels);
-            if (cost < least) {
-                least = cost;
-                p->tile = largest;
-                p->tiles = even;
-                p->block = channels;
-            }
-        }
+        if (!block && channels > 1) /* one block for everything is worth a look of its own */
+            consider(p, d, table, density, even, channels, &least);
     }
     p->cycles = least;
     p->blocks = (channels + p->block - 1) / p->block;

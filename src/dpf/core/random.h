@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random numbers for the order of pictures. SplitMix64 (Steele, Lea, Flood 2014):
- * a counter through a mixing function, so a stream is one 64-bit number. The order
- * of the pictures of every run depends on these functions: never change them.
+ * Random numbers. SplitMix64 (Steele, Lea, Flood 2014): a counter through a mixing
+ * function, so a stream is one 64-bit number. First weights, order and augmentation of
+ * the pictures of every run depend on these functions: never change them.
  */
-#ifndef DPF_CLI_RANDOM_H
-#define DPF_CLI_RANDOM_H
+#ifndef DPF_CORE_RANDOM_H
+#define DPF_CORE_RANDOM_H
 
 #include <stdint.h>
 
