@@ -55,6 +55,15 @@ static dpf_status take_count(const args_flag *flag, const char *text, dpf_error 
     return DPF_OK;
 }
 
+static dpf_status take_share(const args_flag *flag, const char *text, dpf_error *err) {
+    char *end = NULL;
+    const double value = strtod(text, &end);
+    if (end == text || *end || !(value >= 0 && value <= 1))
+        return dpf_fail(err, DPF_ERR_RANGE, "%s '%s': a number from 0 to 1 is wanted", flag->name, text);
+    *(double *)flag->target = value;
+    return DPF_OK;
+}
+
 static dpf_status take_flag(const args_flag *flag, const char *value, dpf_error *err) {
     if (flag->given)
         *flag->given = 1;
@@ -64,6 +73,8 @@ static dpf_status take_flag(const args_flag *flag, const char *value, dpf_error 
         return DPF_OK;
     case ARGS_COUNT:
         return take_count(flag, value, err);
+    case ARGS_SHARE:
+        return take_share(flag, value, err);
     case ARGS_TEXT:
         *(const char **)flag->target = value;
         return DPF_OK;
@@ -76,7 +87,8 @@ static dpf_status take_flag(const args_flag *flag, const char *value, dpf_error 
 }
 
 static int wants_value(const args_flag *flag) {
-    return flag->kind == ARGS_COUNT || flag->kind == ARGS_TEXT || flag->kind == ARGS_IGNORED_VALUE;
+    return flag->kind == ARGS_COUNT || flag->kind == ARGS_SHARE || flag->kind == ARGS_TEXT ||
+           flag->kind == ARGS_IGNORED_VALUE;
 }
 
 dpf_status args_parse(int argc, char *const *argv, const args_flag *flags, size_t flag_count, const char **words,

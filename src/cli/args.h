@@ -15,6 +15,7 @@
 typedef enum args_kind {
     ARGS_SWITCH,         /* int *: set to 1 */
     ARGS_COUNT,          /* uint64_t *: a whole number in [low, high] */
+    ARGS_SHARE,          /* double *: a number in [0, 1] */
     ARGS_TEXT,           /* const char ** */
     ARGS_IGNORED_SWITCH, /* a flag of Darknet that has no meaning here: said once, skipped */
     ARGS_IGNORED_VALUE   /* the same with a value */

@@ -85,6 +85,8 @@ static dpf_status read_keys(datafile *data, unsigned needs, dpf_error *err) {
         status = number_key(cfg, section, "top", 1, &data->top, err);
     data->has_top = dpf_section_find(section, "top") != NULL;
     data->has_valid = dpf_section_find(section, "valid") != NULL;
+    data->has_classes = dpf_section_find(section, "classes") != NULL;
+    data->has_names = dpf_section_find(section, "names") != NULL;
     if (!status)
         status = text_key(cfg, section, "train", "data/train.list", needs & DATA_TRAIN, &data->train, err);
     if (!status)
@@ -95,6 +97,12 @@ static dpf_status read_keys(datafile *data, unsigned needs, dpf_error *err) {
         status = text_key(cfg, section, "names", data->labels, 0, &data->names, err);
     if (!status)
         status = text_key(cfg, section, "backup", "/backup/", needs & DATA_BACKUP, &data->backup, err);
+    if (!status)
+        status = text_key(cfg, section, "results", "results", 0, &data->results, err);
+    if (!status)
+        status = text_key(cfg, section, "eval", "voc", 0, &data->eval, err);
+    if (!status)
+        status = text_key(cfg, section, "difficult", NULL, 0, &data->difficult, err);
     return status;
 }
 

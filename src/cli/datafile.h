@@ -16,7 +16,9 @@ typedef struct datafile {
     int classes;
     const char *train, *valid, *labels, *backup; /* Darknet's defaults where the file has none */
     const char *names;                           /* falls back to labels */
-    int has_valid;
+    const char *results, *eval;                  /* of `detector valid` */
+    const char *difficult;                       /* a list, or NULL */
+    int has_valid, has_classes, has_names;
     int top, has_top;
 } datafile;
 

@@ -85,6 +85,10 @@ const char *imagelist_path(const imagelist *list, size_t i) {
     return list->paths.line[i];
 }
 
+const char *imagelist_file(const imagelist *list) {
+    return list->paths.file;
+}
+
 size_t imagelist_bad(const imagelist *list) {
     return list->bad;
 }
@@ -133,12 +137,39 @@ dpf_status imagelist_match(const imagelist *list, const lines *labels, int class
                     labels->line[last], last + 1, matches > 2 ? ", and more" : "");
 }
 
-static void say_bad(imagelist *list, size_t entry, const char *reason) {
+/* reason: a verb phrase about the picture, or with own = 1 a sentence of its own */
+static void say_bad(imagelist *list, size_t entry, const char *reason, int own) {
     list->bad++;
-    if (list->bad <= MOST_NAMED)
+    if (list->bad <= MOST_NAMED && own)
+        say("%s; '%s' is skipped", reason, list->paths.line[entry]);
+    else if (list->bad <= MOST_NAMED)
         say("%s:%zu: '%s' %s; skipped", list->paths.file, entry + 1, list->paths.line[entry], reason);
     else if (list->bad == MOST_NAMED + 1)
         say("%s: more than %d images cannot be used; further ones are only counted", list->paths.file, MOST_NAMED);
+}
+
+size_t imagelist_entry(const imagelist *list, const char *path) {
+    /* all paths stand in one text, so their addresses ascend */
+    size_t low = 0, high = list->paths.count;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (list->paths.line[middle] <= path)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void imagelist_drop(imagelist *list, size_t i, const char *reason) {
+    if (list->state[i] == BAD)
+        return;
+    list->state[i] = BAD;
+    say_bad(list, i, reason, 1);
+}
+
+int imagelist_is_bad(const imagelist *list, size_t i) {
+    return list->state[i] == BAD;
 }
 
 /* Looks at those of the entries that were not looked at before: decoding on all
@@ -160,7 +191,7 @@ static dpf_status look_at(imagelist *list, const size_t *entries, size_t count, 
     for (size_t i = 0; i < waiting; i++) {
         list->state[looks[i].entry] = looks[i].good ? GOOD : BAD;
         if (!looks[i].good)
-            say_bad(list, looks[i].entry, looks[i].reason);
+            say_bad(list, looks[i].entry, looks[i].reason, 0);
     }
     free(looks);
     return DPF_OK;

@@ -27,6 +27,7 @@ void imagelist_free(imagelist *list);
 
 size_t imagelist_count(const imagelist *list);
 const char *imagelist_path(const imagelist *list, size_t i);
+const char *imagelist_file(const imagelist *list);
 size_t imagelist_bad(const imagelist *list); /* found so far */
 
 /* Says "3 of 60000 images cannot be used" when there are any. */
@@ -35,6 +36,13 @@ void imagelist_say_bad(const imagelist *list);
 /* Darknet looks for each label as a substring of the path. Fails unless every path
  * holds exactly one (with one class: at most one). class_of: count ints, or NULL. */
 dpf_status imagelist_match(const imagelist *list, const lines *labels, int classes, int *class_of, dpf_error *err);
+
+/* The number of an entry by the path that imagelist_path or imagelist_draw gave out. */
+size_t imagelist_entry(const imagelist *list, const char *path);
+
+/* Makes entry i a bad one, for the reason that is said ("FILE:LINE: what"). */
+void imagelist_drop(imagelist *list, size_t i, const char *reason);
+int imagelist_is_bad(const imagelist *list, size_t i);
 
 /* The pictures of one iteration. Fails when no picture of the list is good. */
 dpf_status imagelist_draw(imagelist *list, uint64_t seed, size_t iteration, size_t count, const char **paths,

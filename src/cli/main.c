@@ -11,6 +11,7 @@
 
 #include "../dpf/core/options.h"
 #include "classifier.h"
+#include "detector.h"
 #include "dpf_files.h"
 #include "passthrough.h"
 #include "say.h"
@@ -31,6 +32,8 @@ static const char HELP[] =
     "      -novalid     do not score the model at the end\n"
     "  darknet classifier valid DATA CFG WEIGHTS\n"
     "  darknet classifier predict DATA CFG WEIGHTS [IMAGE] [-t N]\n"
+    "  darknet detector map DATA CFG WEIGHTS [-iou_thresh 0.5] [-thresh 0.005] [-conf_thresh 0.25]\n"
+    "      [-points 0|11|101] [-letter_box]        mean average precision; points 0: area under the curve\n"
     "  darknet dpf pack CFG WEIGHTS OUT.dpf [-half]    both in one small file; -half: weights as float16\n"
     "  darknet dpf unpack IN.dpf CFG WEIGHTS\n"
     "  darknet dpf verify FILE.dpf\n"
@@ -48,15 +51,15 @@ static const char HELP[] =
     "  NAME_last.weights    the dense weights, to go on training from\n"
     "  NAME_log.csv, NAME_report.html\n"
     "\n"
-    "Every other verb of Darknet (detect, detector, yolo, ...) is handed to /usr/bin/darknet,\n"
+    "Every other verb of Darknet (detect, yolo, regressor, ...) is handed to /usr/bin/darknet,\n"
     "or to the program that DARKNET_PROGRAM names.\n";
 
 /* Verbs that are Darknet's and not ours. */
 static const char *const darknet_verbs[] = {
-    "average",   "yolo",     "super", "lsd",         "detector",   "detect",    "cifar",   "go",  "rnn",
-    "coco",      "classify", "art",   "regressor",   "isegmenter", "segmenter", "tag",     "3d",  "test",
-    "nightmare", "rgbgr",    "reset", "denormalize", "statistics", "normalize", "rescale", "ops", "speed",
-    "oneoff",    "oneoff2",  "print", "partial",     "visualize",  "mkimg",     "imtest",  NULL};
+    "average",  "yolo",  "super",       "lsd",        "detect",    "cifar",   "go",  "rnn",   "coco",
+    "classify", "art",   "regressor",   "isegmenter", "segmenter", "tag",     "3d",  "test",  "nightmare",
+    "rgbgr",    "reset", "denormalize", "statistics", "normalize", "rescale", "ops", "speed", "oneoff",
+    "oneoff2",  "print", "partial",     "visualize",  "mkimg",     "imtest",  NULL};
 static const char *const darknet_classifier_verbs[] = {"fout",      "try",       "demo",  "gun",        "threat",
                                                        "test",      "csv",       "label", "validmulti", "valid10",
                                                        "validcrop", "validfull", NULL};
@@ -65,6 +68,8 @@ static const char *const all_verbs[] = {
     "detect",     "cifar",  "go",        "rnn",     "coco",      "classify",    "art",        "regressor", "isegmenter",
     "segmenter",  "tag",    "nightmare", "rgbgr",   "reset",     "denormalize", "statistics", "normalize", "rescale",
     "speed",      "oneoff", "print",     "partial", "visualize", "mkimg",       "imtest",     NULL};
+static const char *const darknet_detector_verbs[] = {"train", "test", "valid", "recall", "demo", "valid2", NULL};
+static const char *const detector_verbs[] = {"train", "test", "valid", "recall", "map", NULL};
 static const char *const classifier_verbs[] = {"train", "valid", "predict", NULL};
 
 static int is_one_of(const char *word, const char *const *list) {
@@ -108,6 +113,24 @@ static int classifier(int argc, char **argv) {
     if (is_one_of(verb, darknet_classifier_verbs))
         return passthrough(argv);
     return unknown("verb of 'classifier'", verb, classifier_verbs);
+}
+
+static int detector(int argc, char **argv) {
+    const char *verb = argc > 2 ? argv[2] : NULL;
+    if (!verb) {
+        say("'detector' wants to know what to do: train, test, valid, recall or map; 'darknet help' has the details");
+        return EXIT_BAD;
+    }
+    for (int i = 2; i < argc; i++)
+        if (asks_for_help(argv[i]) && argv[i][0] == '-') {
+            fputs(HELP, stdout);
+            return EXIT_GOOD;
+        }
+    if (strcmp(verb, "map") == 0)
+        return detector_map(argc - 3, argv + 3);
+    if (is_one_of(verb, darknet_detector_verbs))
+        return passthrough(argv);
+    return unknown("verb of 'detector'", verb, detector_verbs);
 }
 
 static int dpf(int argc, char **argv) {
@@ -159,6 +182,8 @@ int main(int argc, char **argv) {
     }
     if (strcmp(verb, "classifier") == 0)
         return classifier(argc, argv);
+    if (strcmp(verb, "detector") == 0)
+        return detector(argc, argv);
     if (strcmp(verb, "dpf") == 0)
         return dpf(argc, argv);
     /* a Darknet that the user chose may have verbs that we do not know */

@@ -19,6 +19,7 @@
 #include "../core/error.h"
 #include "../core/pruner.h"
 #include "../model/cfg.h"
+#include "../model/detections.h"
 #include "../model/graph.h"
 
 typedef struct dn_net dn_net;
@@ -45,7 +46,7 @@ typedef struct dn_info {
     size_t max_batches;
     double learning_rate, momentum, decay;
     int layers;
-    int random;  /* 1: the cfg asks for multi-scale training */
+    int random;  /* 1: the cfg asks for multi-scale training of a classifier */
     int pruning; /* 1: a [dpf] section is attached */
     int threads;
 } dn_info;
@@ -80,6 +81,46 @@ typedef struct dn_load_args {
 } dn_load_args;
 dpf_status dn_load(dn_net *net, const dn_load_args *args, dn_data **out, dpf_error *err);
 void dn_data_free(dn_data *data);
+
+/* The same for a detector, as Darknet's load_data_detection does it: jitter, hue, saturation,
+ * exposure and flip by the cfg, boxes moved along. With random=1 in the last layer the network
+ * takes another size every 10 iterations first. */
+typedef struct dn_box {
+    int class;
+    float x, y, w, h; /* centre and sides, shares of the picture */
+} dn_box;
+typedef struct dn_boxes { /* of one picture */
+    const dn_box *list;
+    size_t count;
+} dn_boxes;
+typedef struct dn_load_boxes_args {
+    const char *const *paths; /* each shorter than DN_MOST_PATH */
+    const dn_boxes *boxes;    /* one an entry of paths */
+    size_t count;
+    size_t iteration;
+} dn_load_boxes_args;
+enum { DN_MOST_PATH = 4000 }; /* Darknet has room for 4096 */
+dpf_status dn_load_boxes(dn_net *net, const dn_load_boxes_args *args, dn_data **out, dpf_error *err);
+
+/* Is this a detector, that is, is the last layer yolo or region? With training = 1: can Darknet
+ * train it (with random=1 each layer must be of a kind that can change its size)? */
+dpf_status dn_check_detector(const dn_net *net, int training, dpf_error *err);
+
+/* A picture file in colour, and scaled to w x h: plainly, or with its aspect kept and grey
+ * margins (letterbox). Planes of floats in [0,1], red, green, blue. The file must be good. */
+typedef struct dn_picture {
+    int w, h;
+    float *planes; /* 3 * w * h, as it is */
+    float *scaled; /* 3 * scaled w * scaled h */
+} dn_picture;
+void dn_picture_read(dn_picture *out, const char *path, int w, int h, int letterbox);
+void dn_picture_free(dn_picture *picture); /* safe on a zeroed struct */
+
+/* Runs one scaled picture (a network opened with batch = 1) and collects the boxes of all heads
+ * above `threshold`, in shares of the picture. w, h: sides of the picture before the letterbox;
+ * 0: it was scaled plainly. */
+dpf_status dn_detect(dn_net *net, const float *scaled, int w, int h, float threshold, dpf_detections *out,
+                     dpf_error *err);
 
 /* One iteration of Darknet's train_network on batch * subdivisions pictures; *loss
  * is what Darknet prints. Fails with DPF_ERR_NUMERIC (naming the layer) when

@@ -68,6 +68,10 @@ static dpf_status parse_mask(dpf_build *build, dpf_graph_layer *layer) {
 static dpf_status parse_training(dpf_build *build, dpf_graph_layer *layer, int max_boxes) {
     dpf_head *head = &layer->head;
     DPF_TRY(dpf_build_int(build, layer, "max", max_boxes, 0, 1 << 20, &head->max_boxes));
+    if (head->max_boxes > max_boxes) /* stock has room for max_boxes a picture and reads past it */
+        DPF_TRY(dpf_build_issue(build, (int)build->index, dpf_section_find(layer->keys, "max")->line, 1,
+                                "AlexeyAB's fork", "[%s] max=%d (more than %d)", layer->keys->type, head->max_boxes,
+                                max_boxes));
     DPF_TRY(dpf_build_float(build, layer, "jitter", .2, &head->jitter));
     DPF_TRY(dpf_build_float(build, layer, "ignore_thresh", .5, &head->ignore_thresh));
     DPF_TRY(dpf_build_float(build, layer, "truth_thresh", 1, &head->truth_thresh));
