@@ -14,7 +14,8 @@
 #include "train.h"
 
 static const char USAGE[] =
-    "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE | -dense] [-threads N] [-novalid]";
+    "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE | -dense] [-threads N] [-novalid] "
+    "[-keep K] [-save_every N]";
 
 typedef struct job {
     train_options options;
@@ -94,11 +95,7 @@ static dpf_status read_args(job *j, int argc, char **argv, char *const *command_
     train_options *o = &j->options;
     const char *words[3];
     const args_flag flags[] = {
-        {"-clear", ARGS_SWITCH, &o->clear, NULL, 0, 0},
-        {"-dense", ARGS_SWITCH, &o->dense, NULL, 0, 0},
-        {"-seed", ARGS_COUNT, &o->seed, &o->seed_given, 0, UINT64_MAX},
-        {"-dpf", ARGS_TEXT, &o->dpf, NULL, 0, 0},
-        {"-threads", ARGS_COUNT, &o->threads, NULL, 1, 1024},
+        TRAIN_FLAGS(o),
         {"-novalid", ARGS_SWITCH, &j->novalid, NULL, 0, 0},
         ARGS_DARKNET_FLAGS,
     };
@@ -133,7 +130,11 @@ int classifier_train(int argc, char **argv, char *const *command_line) {
     if (status) {
         exit_status = say_error(&err);
     } else {
-        const train_task task = {.self = &j, .check = check, .load = load, .score = j.valid ? score : NULL};
+        const train_task task = {.self = &j,
+                                 .hash = lines_hash(&j.labels, (size_t)j.data.classes),
+                                 .check = check,
+                                 .load = load,
+                                 .score = j.valid ? score : NULL};
         j.options.backup = j.data.backup;
         exit_status = train_run(&j.options, &task, j.train);
     }

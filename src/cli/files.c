@@ -61,9 +61,9 @@ dpf_status files_probe(const char *folder, const char *base, dpf_error *err) {
         status =
             dpf_fail(err, DPF_ERR_IO, "backup folder '%s': no file can be made in it: %s", folder, strerror(errno));
     } else {
+        unlink(name); /* a crash leaves nothing behind */
         status = write_probe(folder, fd, err);
         close(fd);
-        unlink(name);
     }
     free(name);
     return status;

@@ -89,6 +89,10 @@ const char *imagelist_file(const imagelist *list) {
     return list->paths.file;
 }
 
+uint64_t imagelist_hash(const imagelist *list) {
+    return lines_hash(&list->paths, list->paths.count);
+}
+
 size_t imagelist_bad(const imagelist *list) {
     return list->bad;
 }

@@ -28,7 +28,8 @@ void imagelist_free(imagelist *list);
 size_t imagelist_count(const imagelist *list);
 const char *imagelist_path(const imagelist *list, size_t i);
 const char *imagelist_file(const imagelist *list);
-size_t imagelist_bad(const imagelist *list); /* found so far */
+uint64_t imagelist_hash(const imagelist *list); /* lines_hash of all paths */
+size_t imagelist_bad(const imagelist *list);    /* found so far */
 
 /* Says "3 of 60000 images cannot be used" when there are any. */
 void imagelist_say_bad(const imagelist *list);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 static dpf_status io_error(const char *what, const char *path, int number, dpf_error *err) {
     return dpf_fail(err, DPF_ERR_IO, "%s '%s': %s", what, path, strerror(number));
@@ -119,6 +120,13 @@ dpf_status lines_read(lines *out, const char *path, const char *what, dpf_error 
 fail:
     lines_free(&list);
     return status;
+}
+
+uint64_t lines_hash(const lines *list, size_t count) {
+    uint64_t hash = 0; /* each line's is the seed of the next one's: no copy of the text */
+    for (size_t i = 0; i < count && i < list->count; i++)
+        hash = XXH64(list->line[i], strlen(list->line[i]) + 1, hash);
+    return hash;
 }
 
 void lines_free(lines *list) {

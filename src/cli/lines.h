@@ -9,6 +9,7 @@
 #define DPF_CLI_LINES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "../dpf/core/error.h"
 
@@ -22,6 +23,9 @@ typedef struct lines {
 /* `what` names the file's part in messages ("label list"). Fails on a file that is
  * missing, unreadable, not a file, binary or without a line. */
 dpf_status lines_read(lines *out, const char *path, const char *what, dpf_error *err);
+
+/* Of the first `count` lines, as docs/state-format.md says. */
+uint64_t lines_hash(const lines *list, size_t count);
 void lines_free(lines *list); /* safe on a zeroed struct */
 
 /* A whole regular file in memory, with a NUL after its last byte; the caller frees

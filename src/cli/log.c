@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * See log.h.
+ * See log.h. Rows are written behind the last good byte; a write that fails is cut off
+ * again and its row waits in memory for the next one.
  */
 #include "log.h"
 
 #include <errno.h>
-#include <math.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../dpf/model/file.h"
+
 static const char HEADER[] = "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived\n";
 
 struct train_log {
-    FILE *file;
+    int fd;
+    off_t end; /* of the rows on disk */
     char *path;
     report_row *rows;
-    size_t count, room;
+    size_t count, room, written;
 };
 
 static dpf_status log_io(const char *path, dpf_error *err) {
@@ -66,26 +70,61 @@ static dpf_status take_over(train_log *log, size_t start, dpf_error *err) {
     return status;
 }
 
+/* The rows from `first` on as text; NULL: out of memory. */
+static char *print_rows(const train_log *log, size_t first, const char *head, size_t *size) {
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
+    int failed = !out || fputs(head, out) < 0;
+    for (size_t i = first; i < log->count && !failed; i++)
+        failed = print_row(out, &log->rows[i]) < 0;
+    if (out && fclose(out))
+        failed = 1;
+    if (failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
 static dpf_status start_file(train_log *log, dpf_error *err) {
-    dpf_status status = DPF_OK;
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.tmp", log->path) < 0)
-        return dpf_fail_memory(err, strlen(log->path) + 5, "the log's name");
-    log->file = fopen(temporary, "we");
-    if (!log->file) {
-        status = log_io(temporary, err);
-        goto done;
+    size_t size = 0;
+    char *text = print_rows(log, 0, HEADER, &size);
+    if (!text)
+        return dpf_fail_memory(err, log->count * 80ull, "the log");
+    dpf_status status = dpf_file_replace(log->path, text, size, err);
+    free(text);
+    if (status)
+        return status;
+    log->fd = open(log->path, O_WRONLY | O_CLOEXEC);
+    log->end = (off_t)size;
+    log->written = log->count;
+    return log->fd < 0 ? log_io(log->path, err) : DPF_OK;
+}
+
+/* Writes the rows that are not yet in the file: usually one. */
+static dpf_status write_rows(train_log *log, dpf_error *err) {
+    size_t size = 0, done = 0;
+    char *text = print_rows(log, log->written, "", &size);
+    if (!text)
+        return dpf_fail_memory(err, (log->count - log->written) * 80ull, "the log");
+    while (done < size) {
+        const ssize_t wrote = pwrite(log->fd, text + done, size - done, log->end + (off_t)done);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            break;
+        done += (size_t)wrote;
     }
-    int failed = fputs(HEADER, log->file) < 0;
-    for (size_t i = 0; i < log->count; i++)
-        failed |= print_row(log->file, &log->rows[i]) < 0;
-    if (failed || fflush(log->file) || rename(temporary, log->path)) {
-        status = log_io(log->path, err);
-        unlink(temporary);
+    free(text);
+    if (done < size) {
+        dpf_status status = log_io(log->path, err);
+        if (ftruncate(log->fd, log->end)) { /* then the next row is written over what is there */
+        }
+        return status;
     }
-done:
-    free(temporary);
-    return status;
+    log->end += (off_t)size;
+    log->written = log->count;
+    return DPF_OK;
 }
 
 dpf_status train_log_open(train_log **out, const char *path, size_t start, dpf_error *err) {
@@ -94,6 +133,7 @@ dpf_status train_log_open(train_log **out, const char *path, size_t start, dpf_e
     if (!log)
         return dpf_fail_memory(err, sizeof *log, "the log");
     dpf_status status = DPF_OK;
+    log->fd = -1;
     log->path = strdup(path);
     if (!log->path)
         status = dpf_fail_memory(err, strlen(path) + 1, "the log's name");
@@ -111,16 +151,14 @@ dpf_status train_log_open(train_log **out, const char *path, size_t start, dpf_e
 
 dpf_status train_log_add(train_log *log, const report_row *row, dpf_error *err) {
     dpf_status status = keep_row(log, row, err);
-    if (!status && (print_row(log->file, row) < 0 || fflush(log->file)))
-        status = log_io(log->path, err);
-    return status;
+    return status ? status : write_rows(log, err);
 }
 
 dpf_status train_log_close(train_log *log, dpf_error *err) {
     dpf_status status = DPF_OK;
     if (!log)
         return DPF_OK;
-    if (log->file && fclose(log->file))
+    if (log->fd >= 0 && close(log->fd))
         status = log_io(log->path, err);
     free(log->path);
     free(log->rows);

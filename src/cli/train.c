@@ -12,10 +12,6 @@
 #include "stop.h"
 #include "train_run.h"
 
-static dpf_status save_dense(train_state *run, dpf_error *err) {
-    return dn_save(run->net, run->files.last, 0, err);
-}
-
 /* The figures of the mask that the coming iteration will use. */
 static void look_at_mask(train_state *run, report_row *row) {
     dpf_pruner_stats stats;
@@ -54,7 +50,23 @@ static void show(train_state *run, const report_row *row, double seconds) {
     progress_show(&state);
 }
 
-static dpf_status iterate(train_state *run, dpf_error *err) {
+/* A log that cannot be written is no reason to lose a training: it is completed when it can be. */
+static dpf_status log_row(train_state *run, const report_row *row, dpf_error *err) {
+    dpf_error why;
+    dpf_status status = train_log_add(run->log, row, &why);
+    if (status == DPF_ERR_IO) {
+        if (!run->log_late)
+            say("%s; training goes on, the log is completed when it can be", why.text);
+    } else if (status) {
+        return dpf_fail(err, status, "%s", why.text);
+    } else if (run->log_late) {
+        say("log '%s': is complete again", run->files.log);
+    }
+    run->log_late = status != DPF_OK;
+    return DPF_OK;
+}
+
+static dpf_status iterate(train_state *run, const train_options *options, dpf_error *err) {
     const double began = progress_now();
     const size_t iteration = dn_iteration(run->net);
     report_row row = {.iteration = iteration + 1, .rate = (float)dn_rate(run->net)};
@@ -63,21 +75,26 @@ static dpf_status iterate(train_state *run, dpf_error *err) {
     dpf_status status = imagelist_draw(run->list, run->seed, iteration, run->images, run->paths, err);
     if (!status)
         status = run->task->load(run->task->self, run->net, run->paths, run->images, iteration, &data, err);
-    if (!status)
+    if (!status) {
         status = dn_train(run->net, data, &row.loss, err);
+        run->unsavable = status != DPF_OK; /* half an iteration, or weights that are no numbers */
+    }
     dn_data_free(data);
     if (status)
         return status;
     /* Darknet's running mean starts at the first loss */
-    run->average = run->trained ? 0.9f * run->average + 0.1f * row.loss : row.loss;
+    run->average = run->averaged ? 0.9f * run->average + 0.1f * row.loss : row.loss;
+    run->averaged++;
     run->trained++;
     row.average_loss = run->average;
     const double seconds = progress_now() - began;
     row.images_per_s = (double)run->images / seconds;
-    status = train_log_add(run->log, &row, err);
+    status = log_row(run, &row, err);
     show(run, &row, seconds);
-    if (!status && (iteration + 1) % TRAIN_SAVE_EVERY == 0)
-        status = save_dense(run, err);
+    if (status)
+        return status;
+    status = train_state_save_due(run, options, err);
+    run->unsavable = status != DPF_OK; /* what could not be written now cannot be written a moment later */
     return status;
 }
 
@@ -91,6 +108,26 @@ static int stopped(const train_options *options, const train_state *run, int num
     return 128 + number;
 }
 
+/* What has gone wrong is not the weights' fault: they are saved before the training ends. */
+static void save_after_failure(train_state *run, const train_options *options) {
+    dpf_error err;
+    if (!run->trained || run->unsavable)
+        return;
+    if (train_state_save(run, &err))
+        say_error(&err);
+    else
+        say("the training up to iteration %zu is saved; to go on: %s %s", dn_iteration(run->net), options->resume,
+            run->files.last);
+}
+
+/* The end of a log that lacks rows is a failure, though the only one. */
+static int end_of_log(const train_state *run) {
+    if (!run->log_late)
+        return EXIT_GOOD;
+    say("log '%s': its last rows could not be written", run->files.log);
+    return EXIT_BAD;
+}
+
 int train_run(const train_options *options, const train_task *task, imagelist *list) {
     train_state run = {.task = task, .list = list};
     dpf_error err;
@@ -102,13 +139,17 @@ int train_run(const train_options *options, const train_task *task, imagelist *l
     run.began = progress_now();
     while (!status && !(number = stop_signal()) &&
            (!run.info.max_batches || dn_iteration(run.net) < run.info.max_batches))
-        status = iterate(&run, &err);
+        status = iterate(&run, options, &err);
     run.seconds = progress_now() - run.began;
     progress_end();
-    if (!status && run.trained) /* else there is nothing that is worth an earlier run's weights */
-        status = save_dense(&run, &err);
     if (status)
         goto fail;
+    if (run.trained) /* else there is nothing that is worth an earlier run's weights */
+        status = train_state_save(&run, &err);
+    if (status) {
+        run.unsavable = 1;
+        goto fail;
+    }
     imagelist_say_bad(list);
     if (number) {
         status = train_report(&run, options, NULL, 0, &err);
@@ -116,12 +157,14 @@ int train_run(const train_options *options, const train_task *task, imagelist *l
     } else {
         status = train_finish(&run, options, &err);
         number = stop_signal(); /* while the finished model was being scored */
-        exit_status = status ? say_error(&err) : number ? 128 + number : EXIT_GOOD;
+        exit_status = status ? say_error(&err) : number ? 128 + number : end_of_log(&run);
     }
     train_free(&run);
     return exit_status;
 fail:
     progress_end();
+    exit_status = say_error(&err);
+    save_after_failure(&run, options);
     train_free(&run);
-    return say_error(&err);
+    return exit_status;
 }

@@ -23,14 +23,28 @@ typedef struct train_options {
     int clear;
     int dense; /* ignore the [dpf] section */
     uint64_t seed, threads;
-    int seed_given; /* 0: the seed is taken from the clock */
+    int seed_given;      /* 0: that of the state, else from the clock */
+    uint64_t save_every; /* iterations between two checkpoints; 0: TRAIN_SAVE_EVERY */
+    uint64_t keep;       /* so many older checkpoints stay, as NAME_ITERATION.weights */
     const char *backup;
     const char *resume; /* how to go on, for the message after Ctrl-C: "darknet classifier train DATA CFG" */
     char *command;      /* the whole command line, for the report */
 } train_options;
 
+enum { TRAIN_SAVE_EVERY = 1000 };
+
+/* The flags of every command that trains; o is its train_options. */
+#define TRAIN_FLAGS(o)                                                                                                 \
+    {"-clear", ARGS_SWITCH, &(o)->clear, NULL, 0, 0}, {"-dense", ARGS_SWITCH, &(o)->dense, NULL, 0, 0},                \
+        {"-seed", ARGS_COUNT, &(o)->seed, &(o)->seed_given, 0, UINT64_MAX},                                            \
+        {"-dpf", ARGS_TEXT, &(o)->dpf, NULL, 0, 0}, {"-threads", ARGS_COUNT, &(o)->threads, NULL, 1, 1024},            \
+        {"-keep", ARGS_COUNT, &(o)->keep, NULL, 0, 1000000}, {                                                         \
+        "-save_every", ARGS_COUNT, &(o)->save_every, NULL, 1, UINT32_MAX                                               \
+    }
+
 typedef struct train_task {
     void *self;
+    uint64_t hash; /* of what besides the list says what a picture means; 0: nothing */
     /* Does the network fit the task? Called once, before anything is written. */
     dpf_status (*check)(void *self, const dn_info *info, dpf_error *err);
     dpf_status (*load)(void *self, dn_net *net, const char *const *paths, size_t count, size_t iteration, dn_data **out,

@@ -80,7 +80,7 @@ dpf_status train_report(train_state *run, const train_options *options, const re
         .scores = scores,
         .scores_count = count,
         .parameters = dn_graph(run->net)->parameters,
-        .seconds = run->seconds,
+        .seconds = run->seconds_before + run->seconds,
         .target_sparsity = pruner ? dpf_pruner_options(pruner)->sparsity : -1,
     };
     dpf_status status = report_write(&page, run->files.report, err);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "files.h"
 #include "../dpf/core/random.h"
@@ -28,6 +27,8 @@ static dpf_status name_files(train_state *run, const train_options *options, dpf
 }
 
 static void choose_seed(train_state *run, const train_options *options) {
+    if (run->resumed)
+        return;
     run->seed = options->seed;
     if (!options->seed_given) {
         struct timespec now;
@@ -47,6 +48,7 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
         .train = 1,
         .threads = (int)options->threads,
         .seed = run->seed,
+        .state = run->resumed ? &run->state : NULL,
     };
     dpf_status status = dn_open(&run->net, &args, err);
     if (status)
@@ -63,17 +65,6 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
     return DPF_OK;
 }
 
-/* Is there room for the model? Saves it once under a name of its own and takes it away again. */
-static dpf_status probe_save(train_state *run, const train_options *options, dpf_error *err) {
-    char *name = files_name(options->backup, run->name, "_probe.weights");
-    if (!name)
-        return dpf_fail_memory(err, 4096, "file names");
-    dpf_status status = dn_save(run->net, name, 0, err);
-    unlink(name);
-    free(name);
-    return status;
-}
-
 static void greet(const train_state *run) {
     const dn_info *info = &run->info;
     printf("%s\n", run->name);
@@ -86,18 +77,26 @@ static void greet(const train_state *run) {
         printf("Pruning: to %.4g %% sparse, ramp from iteration %zu to %zu, a new mask every %zu iterations%s\n",
                100 * o->sparsity, o->begin, o->end, o->update_every, o->feedback ? "" : ", no feedback");
     }
+    if (info->found_sparsity > 0)
+        printf("The weights are %.2f %% sparse already and what was pruned is gone: the ramp starts there, not at 0\n",
+               100 * info->found_sparsity);
     if (run->first)
-        printf("Going on at iteration %zu of %zu\n", run->first, info->max_batches);
+        printf("Going on at iteration %zu of %zu%s\n", run->first, info->max_batches,
+               run->resumed ? ", as if it had not been stopped" : "");
     fflush(stdout);
 }
 
 dpf_status train_start(train_state *run, const train_options *options, dpf_error *err) {
-    choose_seed(run, options);
     dpf_status status = name_files(run, options, err);
     if (!status)
         status = files_probe(options->backup, run->name, err);
     if (!status)
+        status = train_state_find(run, options, err);
+    choose_seed(run, options);
+    if (!status)
         status = open_net(run, options, err);
+    if (!status)
+        status = train_state_take(run, options, err);
     if (!status)
         status = run->task->check(run->task->self, &run->info, err);
     if (status)
@@ -109,7 +108,7 @@ dpf_status train_start(train_state *run, const train_options *options, dpf_error
     /* a list without a single good picture must be found before the old log goes */
     status = imagelist_draw(run->list, run->seed, run->first, run->images, run->paths, err);
     if (!status)
-        status = probe_save(run, options, err);
+        status = train_state_probe(run, options, err);
     if (!status)
         status = train_log_open(&run->log, run->files.log, run->first, err);
     return status;
@@ -117,6 +116,7 @@ dpf_status train_start(train_state *run, const train_options *options, dpf_error
 
 void train_free(train_state *run) {
     train_log_close(run->log, NULL);
+    dpf_state_free(&run->state);
     dn_close(run->net);
     free(run->name);
     free(run->files.final);

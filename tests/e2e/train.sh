@@ -27,8 +27,10 @@ prints "Darknet's line for an iteration, with sparsity" \
     '^40, 4\.000: [0-9.]+, [0-9.]+ avg, 0\.050000 rate, [0-9.]+ seconds, 800 images, 80\.[0-9] % sparse$'
 prints "summary" 'weights kept +274 of 1368 prunable: 79.97 % sparse' # 1368 - round(0.8 * 1368)
 is "the score is the last line" "$(tail -n 1 "$OUT" | grep -cE '^top1 [0-9.]+ % top[0-9]+ [0-9.]+ % of 200 images$')" = 1
-for file in tiny_final.weights tiny_last.weights tiny_log.csv tiny_report.html; do is "$file is written" -s backup/$file; done
-is "nothing else is left in the folder" "$(find backup -type f | wc -l)" = 4
+for file in tiny_final.weights tiny_last.weights tiny_last.state tiny_log.csv tiny_report.html; do
+    is "$file is written" -s backup/$file
+done
+is "nothing else is left in the folder" "$(find backup -type f | wc -l)" = 5
 is "header of the log" "$(head -n 1 backup/tiny_log.csv)" = \
     "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived"
 is "a line an iteration in the log" "$(wc -l <backup/tiny_log.csv)" = 41

@@ -21,6 +21,7 @@
 #include "../model/cfg.h"
 #include "../model/detections.h"
 #include "../model/graph.h"
+#include "../model/state.h"
 
 typedef struct dn_net dn_net;
 typedef struct dn_data dn_data;
@@ -34,6 +35,9 @@ typedef struct dn_open_args {
     int batch;                /* > 0: overrides the cfg's batch (and sets subdivisions to 1); 0: the cfg's */
     int threads;              /* > 0, or 0: all cores */
     uint64_t seed;
+    /* Where an earlier training of the same cfg left off, or NULL; weights_path is then what that
+     * one wrote. Fails with DPF_ERR_MISMATCH when it does not fit. Borrowed during dn_open. */
+    const dpf_state *state;
     int dense;    /* 1: ignore the [dpf] section */
     int unhooked; /* 1: leave every layer to libdarknet (for comparisons; no pruning) */
     int quiet;    /* 1: hide the layer table that Darknet's parser writes to stderr */
@@ -49,6 +53,9 @@ typedef struct dn_info {
     int random;  /* 1: the cfg asks for multi-scale training of a classifier */
     int pruning; /* 1: a [dpf] section is attached */
     int threads;
+    /* Weights without a state, of which a share of this size is zero already: more than the ramp
+     * asks for, so that the ramp was made to start there. 0: not so. */
+    double found_sparsity;
 } dn_info;
 
 /* Opens cfg and weights, checked before Darknet sees them. On failure *out is NULL. */
@@ -136,5 +143,13 @@ dpf_status dn_predict_file(dn_net *net, const char *path, float *output, dpf_err
 /* Writes a .weights file: the dense weights (pruned=0) or m*w (pruned=1). Through
  * a temporary file in the same folder, fsync and rename: `path` is whole or untouched. */
 dpf_status dn_save(dn_net *net, const char *path, int pruned, dpf_error *err);
+
+/* Writes the dense weights and the state that belongs to them, see model/checkpoint.h. The figures
+ * that the network knows (iteration, seen, steps, seed, max_batches, threads) are filled in here. */
+dpf_status dn_checkpoint(dn_net *net, const char *weights_path, const dpf_state_figures *figures, dpf_error *err);
+
+/* NULL, or why a state of this network would not be enough to go on bit for bit: dn_checkpoint
+ * must then not be called. */
+const char *dn_no_state(const dn_net *net);
 
 #endif

@@ -19,7 +19,8 @@ struct dn_net {
     int *tensor_layer; /* layer of each tensor of the pruner */
     size_t tensors;
     int width, height; /* of the network as it is now (random=1 changes it) */
-    int threads, quiet, unhooked;
+    int threads, quiet, unhooked, dense;
+    double found_sparsity; /* see dn_info */
     uint64_t seed;
     float *batch; /* dn_predict's input, mini-batch * inputs floats; made on first use */
 };
@@ -27,6 +28,18 @@ struct dn_net {
 struct dn_data {
     data d;
 };
+
+/* Brings the optimiser, the pruner and the counters to where the state says (state.c). */
+dpf_status dn_restore(dn_net *dn, const dpf_state *state, dpf_error *err);
+
+/* The ramp goes on as it was. */
+void dn_restore_ramp(dpf_options *options, const dpf_state *state);
+
+/* Is the state of this cfg? To be asked before the cfg is built (state.c). */
+dpf_status dn_state_fits(const dn_net *dn, const dpf_state *state, dpf_error *err);
+
+/* The bytes of a .weights file in a memory file that the caller closes (train.c). */
+dpf_status dn_serialise(dn_net *dn, int *fd, size_t *size, dpf_error *err);
 
 /* Darknet prints its layer table and notes to stderr. mute returns a descriptor for
  * unmute, which restores stderr; both do nothing when quiet is 0. */

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../core/schedule.h"
 #include "../model/weights.h"
 #include "random.h"
 
@@ -104,10 +105,32 @@ static dpf_status check(dn_net *dn, const dn_open_args *args, dpf_error *err) {
         status = dpf_graph_check_stock(dn->graph, args->train, err);
     if (status == DPF_OK && args->weights_path)
         status = dpf_weights_check(dn->graph, args->weights_path, err);
+    if (status == DPF_OK && args->state)
+        status = dn_state_fits(dn, args->state, err);
     return status;
 }
 
-static dpf_status attach_pruner(dn_net *dn, dpf_error *err) {
+/* Weights that were saved pruned have lost what the mask had hidden. A ramp that began below
+ * the zeros they have would let noise grow where nothing was and prune it again: it begins
+ * at what is there. Dense weights have next to no zeros. */
+static void start_at_zeros(dn_net *dn, dpf_options *options, const dpf_tensor *tensors) {
+    size_t zeros = 0, total = 0, now = get_current_batch(dn->net), update = 0;
+    for (size_t i = 0; i < dn->tensors; ++i) {
+        total += tensors[i].count;
+        for (size_t k = 0; k < tensors[i].count; ++k)
+            zeros += tensors[i].weights[k] == 0;
+    }
+    double found = total ? (double)zeros / (double)total : 0;
+    dpf_schedule_last_update(options, now, &update);
+    if (found < 0.01 || found <= dpf_schedule_target(options, options->sparsity, update))
+        return;
+    dn->found_sparsity = found;
+    options->initial_sparsity = found < options->sparsity ? found : options->sparsity;
+    if (now < options->begin) /* an update point, so that the very first mask has it */
+        options->begin = now - now % options->update_every;
+}
+
+static dpf_status attach_pruner(dn_net *dn, const dn_open_args *args, dpf_error *err) {
     dpf_options options;
     dpf_status status = dpf_graph_options(dn->graph, &options, err);
     if (status != DPF_OK)
@@ -139,10 +162,14 @@ static dpf_status attach_pruner(dn_net *dn, dpf_error *err) {
                           "%s:%d: [dpf] has nothing to prune: no convolutional layer of this cfg is prunable; "
                           "prune=1 in a layer's section makes it so",
                           dn->graph->dpf_file, dn->graph->dpf_line);
+    if (args->state)
+        dn_restore_ramp(&options, args->state);
+    else if (args->weights_path)
+        start_at_zeros(dn, &options, tensors);
     dpf_error why;
     if (status == DPF_OK && dpf_pruner_new(&dn->pruner, &options, tensors, dn->tensors, &why) != DPF_OK)
         status = dpf_fail(err, why.status, "%s:%d: [dpf] %.900s", dn->graph->dpf_file, dn->graph->dpf_line, why.text);
-    if (status == DPF_OK)
+    if (status == DPF_OK && !args->state)
         status = dpf_pruner_start(dn->pruner, get_current_batch(dn->net), err);
     if (status == DPF_OK)
         dn_hooks_prune(&dn->hooks, dn->pruner, which);
@@ -162,6 +189,7 @@ dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err) {
     dn->seed = args->seed;
     dn->quiet = args->quiet;
     dn->unhooked = args->unhooked;
+    dn->dense = args->dense;
     omp_set_num_threads(dn->threads);
     openblas_set_num_threads(dn->threads);
     dpf_status status = check(dn, args, err);
@@ -176,7 +204,9 @@ dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err) {
     if (!args->unhooked)
         status = dn_hooks_attach(&dn->hooks, err);
     if (status == DPF_OK && args->train && !args->dense && dn->graph->has_dpf && !args->unhooked)
-        status = attach_pruner(dn, err);
+        status = attach_pruner(dn, args, err);
+    if (status == DPF_OK && args->state)
+        status = dn_restore(dn, args->state, err);
     if (status != DPF_OK)
         goto fail;
     *out = dn;

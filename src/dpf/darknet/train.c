@@ -36,6 +36,7 @@ void dn_get_info(const dn_net *dn, dn_info *out) {
         .random = net->random,
         .pruning = dn->pruner != NULL,
         .threads = dn->threads,
+        .found_sparsity = dn->found_sparsity,
     };
 }
 
@@ -133,7 +134,7 @@ static void swap_pruned(dn_net *dn, float **kept) {
 }
 
 /* Darknet's save_weights into memory: it does not check its writes, memory does not fill up unseen. */
-static dpf_status serialise(dn_net *dn, int *fd, size_t *size, dpf_error *err) {
+dpf_status dn_serialise(dn_net *dn, int *fd, size_t *size, dpf_error *err) {
     char path[64];
     struct stat info;
     *fd = memfd_create("weights", MFD_CLOEXEC);
@@ -161,7 +162,7 @@ dpf_status dn_save(dn_net *dn, const char *path, int pruned, dpf_error *err) {
             kept[i] = (float *)dpf_pruner_pruned(dn->pruner, i); /* only read while it stands in */
         swap_pruned(dn, kept);
     }
-    dpf_status status = serialise(dn, &fd, &size, err);
+    dpf_status status = dn_serialise(dn, &fd, &size, err);
     if (kept)
         swap_pruned(dn, kept);
     free(kept);

@@ -10,13 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct dpf_writer {
     int fd;
     char *path; /* the file that will be replaced, links resolved */
     char *temporary;
+    int flushed; /* what was put is on the disk */
 };
 
 /* Reads until the end, growing: a pipe has no size to ask for. */
@@ -78,20 +81,54 @@ static void writer_free(dpf_writer *writer) {
     free(writer);
 }
 
-/* The old file's permissions, or those a plain creation would give. */
-static mode_t wanted_mode(const char *path) {
-    struct stat info;
-    if (stat(path, &info) == 0)
-        return info.st_mode & 07777;
-    mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
+/* Is the open file still the one that has this name? */
+static int has_name(int fd, const char *name) {
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && lstat(name, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+/* Waits a while for another writer; a file system without locks has no other way than to go on. */
+static int lock(int fd) {
+    const struct timespec pause = {.tv_nsec = 50000000};
+    for (int i = 0; i < 200; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && errno != EINTR))
+            return 0;
+        nanosleep(&pause, NULL);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
+/* Opens the temporary file, new or left behind by a crash, empty and locked; -1: see errno. While
+ * this process waits for the lock the other one may rename the file away, so look again. */
+static int open_temporary(const char *name, mode_t mode) {
+    for (;;) {
+        struct stat info;
+        const int fd = open(name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode);
+        if (fd < 0)
+            return -1;
+        errno = EEXIST;
+        if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && lock(fd) == 0) {
+            if (!has_name(fd, name)) {
+                close(fd);
+                continue;
+            }
+            if (ftruncate(fd, 0) == 0)
+                return fd;
+        }
+        const int reason = errno;
+        close(fd);
+        errno = reason;
+        return -1;
+    }
 }
 
 dpf_status dpf_writer_open(dpf_writer **out, const char *path, dpf_error *err) {
     *out = NULL;
     struct stat info;
-    if (stat(path, &info) == 0) {
+    const int replaces = stat(path, &info) == 0;
+    if (replaces) {
         if (S_ISDIR(info.st_mode))
             return dpf_fail(err, DPF_ERR_IO, "%s: is a folder, not a file", path);
         if (!S_ISREG(info.st_mode))
@@ -108,17 +145,18 @@ dpf_status dpf_writer_open(dpf_writer **out, const char *path, dpf_error *err) {
     writer->path = realpath(path, NULL);
     if (!writer->path)
         writer->path = strdup(path);
-    if (!writer->path || asprintf(&writer->temporary, "%s.XXXXXX", writer->path) < 0) {
+    if (!writer->path || asprintf(&writer->temporary, "%s.tmp", writer->path) < 0) {
         writer->temporary = NULL;
-        status = dpf_fail_memory(err, strlen(path) + 8, path);
+        status = dpf_fail_memory(err, strlen(path) + 5, path);
         goto fail;
     }
-    writer->fd = mkostemp(writer->temporary, O_CLOEXEC);
+    writer->fd = open_temporary(writer->temporary, replaces ? info.st_mode & 0777 : 0666);
     if (writer->fd < 0) {
-        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot be written: %s", path,
+                          errno == EBUSY ? "another program is writing it" : strerror(errno));
         goto fail;
     }
-    if (fchmod(writer->fd, wanted_mode(writer->path)) != 0) {
+    if (replaces && fchmod(writer->fd, info.st_mode & 07777) != 0) {
         status = dpf_fail(err, DPF_ERR_IO, "%s: permissions: %s", path, strerror(errno));
         unlink(writer->temporary);
         goto fail;
@@ -145,9 +183,7 @@ dpf_status dpf_writer_put(dpf_writer *writer, const void *data, size_t size, dpf
     return DPF_OK;
 }
 
-/* The rename is on the disk once its folder is; a file system that cannot sync a
- * folder is no reason to fail. */
-static void sync_folder(const char *path) {
+void dpf_file_sync_folder(const char *path) {
     char *folder = strdup(path);
     if (!folder)
         return;
@@ -162,26 +198,24 @@ static void sync_folder(const char *path) {
     free(folder);
 }
 
+dpf_status dpf_writer_flush(dpf_writer *writer, dpf_error *err) {
+    if (fsync(writer->fd) != 0)
+        return dpf_fail(err, DPF_ERR_IO, "%s: writing failed: %s; the old file, if any, is untouched", writer->path,
+                        strerror(errno));
+    writer->flushed = 1;
+    return DPF_OK;
+}
+
 dpf_status dpf_writer_commit(dpf_writer *writer, dpf_error *err) {
-    dpf_status status = DPF_OK;
-    int failed = fsync(writer->fd) != 0;
-    int reason = errno;
-    if (close(writer->fd) != 0 && !failed) {
-        failed = 1;
-        reason = errno;
-    }
-    writer->fd = -1;
-    if (!failed && rename(writer->temporary, writer->path) != 0) {
-        failed = 1;
-        reason = errno;
-    }
-    if (failed) {
-        unlink(writer->temporary);
+    dpf_status status = writer->flushed ? DPF_OK : dpf_writer_flush(writer, err);
+    /* renamed before it is closed: the lock must hold until the name is free for others */
+    if (status == DPF_OK && rename(writer->temporary, writer->path) != 0)
         status = dpf_fail(err, DPF_ERR_IO, "%s: writing failed: %s; the old file, if any, is untouched", writer->path,
-                          strerror(reason));
-    } else {
-        sync_folder(writer->path);
-    }
+                          strerror(errno));
+    if (status != DPF_OK)
+        unlink(writer->temporary);
+    else
+        dpf_file_sync_folder(writer->path);
     writer_free(writer);
     return status;
 }
