@@ -124,12 +124,7 @@ static void copy_weights(network *to, const network *from) {
     }
 }
 
-static void compare_layer(const char *text, const layer *a, const layer *b, float tolerance) {
-    size_t out = (size_t)a->outputs * (size_t)a->batch;
-    same("output", text, a->output, b->output, out, tolerance);
-    same("delta", text, a->delta, b->delta, out, tolerance);
-    if (a->type != CONVOLUTIONAL)
-        return;
+static void compare_parameters(const char *text, const layer *a, const layer *b, float tolerance) {
     same("weight gradient", text, a->weight_updates, b->weight_updates, (size_t)a->nweights, tolerance);
     same("bias gradient", text, a->bias_updates, b->bias_updates, (size_t)a->n, tolerance);
     if (a->batch_normalize) {
@@ -137,6 +132,14 @@ static void compare_layer(const char *text, const layer *a, const layer *b, floa
         same("rolling mean", text, a->rolling_mean, b->rolling_mean, (size_t)a->n, tolerance);
         same("rolling variance", text, a->rolling_variance, b->rolling_variance, (size_t)a->n, tolerance);
     }
+}
+
+static void compare_layer(const char *text, const layer *a, const layer *b, float tolerance) {
+    size_t out = (size_t)a->outputs * (size_t)a->batch;
+    same("output", text, a->output, b->output, out, tolerance);
+    same("delta", text, a->delta, b->delta, out, tolerance);
+    if (a->type == CONVOLUTIONAL)
+        compare_parameters(text, a, b, tolerance);
 }
 
 static void update_all(pass *p) {
@@ -274,6 +277,154 @@ static void test_one_by_one_adds(void **state) {
     close_pass(&p);
 }
 
+/* --- networks whose tensors are in blocks of channels -------------------------------- */
+
+/* Two iterations by Darknet's own loops, so that deltas and gradients of the first meet the second. */
+static void two_iterations(pass *p, float *input, const float *gradient) {
+    layer last = p->net->layers[p->net->n - 1];
+    p->net->train = 1;
+    memcpy(p->net->input, input, sizeof(float) * (size_t)p->net->inputs * (size_t)p->net->batch);
+    for (int turn = 0; turn < 2; ++turn) {
+        forward_network(p->net);
+        memcpy(last.delta, gradient, sizeof(float) * (size_t)last.outputs * (size_t)last.batch);
+        backward_network(p->net);
+    }
+}
+
+/* What nobody clears must be overwritten: NaN that is left shows in every gradient behind it. */
+static int spoil(pass *p) {
+    int blocked = 0;
+    for (int i = 0; i < p->net->n; ++i) {
+        layer *l = &p->net->layers[i];
+        if (!dn_layout_blocked(&p->hooks.layout, i))
+            continue;
+        ++blocked;
+        for (int k = 0; k < l->outputs * l->batch; ++k)
+            l->delta[k] = l->output[k] = NAN;
+    }
+    return blocked;
+}
+
+static void compare_blocked(const char *text, int blocked, float tolerance) {
+    pass ours, theirs;
+    dpf_error err;
+    open_pass(&ours, text, 1);
+    open_pass(&theirs, text, 0);
+    assert_int_equal(dn_hooks_block(&ours.hooks, &err), DPF_OK);
+    copy_weights(ours.net, theirs.net);
+    int found = spoil(&ours);
+    if (dpf_conv_can_block() && found != blocked)
+        fail_msg("%d layers are in blocks, should be %d\n%s", found, blocked, text);
+    layer last = theirs.net->layers[theirs.net->n - 1];
+    size_t out = (size_t)last.outputs * (size_t)last.batch;
+    float *input = random_floats((size_t)theirs.net->inputs * (size_t)theirs.net->batch, 1);
+    float *gradient = random_floats(out, 1);
+    two_iterations(&ours, input, gradient);
+    two_iterations(&theirs, input, gradient);
+    for (int i = 0; i < ours.net->n; ++i) {
+        const layer *a = &ours.net->layers[i], *b = &theirs.net->layers[i];
+        if (!dn_layout_blocked(&ours.hooks.layout, i))
+            same("output", text, a->output, b->output, (size_t)a->outputs * (size_t)a->batch, tolerance);
+        if (a->type == CONVOLUTIONAL)
+            compare_parameters(text, a, b, tolerance);
+    }
+    ours.net->train = theirs.net->train = 0;
+    forward_network(ours.net);
+    forward_network(theirs.net);
+    same("inference", text, ours.net->layers[ours.net->n - 1].output, last.output, out, tolerance);
+    free(input);
+    free(gradient);
+    close_pass(&ours);
+    close_pass(&theirs);
+}
+
+#define CONV(rest) "[convolutional]\nstride=1\npad=1\n" rest
+#define NET(rest) "[net]\nsubdivisions=1\nheight=12\nwidth=10\nchannels=3\n" rest
+
+static void test_blocks_of_channels(void **state) {
+    (void)state;
+    static const struct {
+        int blocked; /* how many layers */
+        const char *text;
+    } nets[] = {
+        /* the last layer and what it reads through avgpool are plain */
+        {6,
+         CONV("size=3\nbatch_normalize=1\nfilters=16\nactivation=relu\n")
+             CONV("size=3\nbatch_normalize=1\nfilters=32\nactivation=leaky\n") CONV(
+                 "size=3\nbatch_normalize=1\nfilters=16\nactivation=linear\n") "[shortcut]\nfrom=-3\nactivation="
+                                                                               "relu\n[shortcut]\nfrom=-1\nactivation="
+                                                                               "linear\n" CONV(
+                                                                                   "size=1\nfilters="
+                                                                                   "16\nactivation="
+                                                                                   "leaky\n") "[avgpool]"
+                                                                                              "\n" CONV("size="
+                                                                                                        "1\nfilt"
+                                                                                                        "ers="
+                                                                                                        "5\nacti"
+                                                                                                        "vation="
+                                                                                                        "linear"
+                                                                                                        "\n")},
+        /* shortcuts between different sizes, both ways */
+        {5,
+         CONV("size=3\nfilters=32\nactivation=relu\n") "[convolutional]\nsize=3\nstride=2\npad=1\nbatch_normalize="
+                                                       "1\nfilters=48\nactivation=linear\n"
+                                                       "[shortcut]\nfrom=-2\nactivation=leaky\n" CONV(
+                                                           "size=1\nfilters=16\nactivation=linear\n") "[shortcut]"
+                                                                                                      "\nfrom="
+                                                                                                      "1\nactivation"
+                                                                                                      "=linear"
+                                                                                                      "\n" CONV("siz"
+                                                                                                                "e="
+                                                                                                                "3\n"
+                                                                                                                "fil"
+                                                                                                                "ter"
+                                                                                                                "s="
+                                                                                                                "4\n"
+                                                                                                                "act"
+                                                                                                                "iva"
+                                                                                                                "tio"
+                                                                                                                "n="
+                                                                                                                "lin"
+                                                                                                                "ear"
+                                                                                                                "\n")},
+        /* max-pools, windows over the edge; activations without a block form */
+        {5,
+         CONV("size=3\nbatch_normalize=1\nfilters=16\nactivation=elu\n") "[maxpool]\nsize=2\nstride=2\n" CONV(
+             "size=3\nfilters=32\nactivation=tanh\n") "[maxpool]\nsize=3\nstride=1\n" CONV("size=3\nbatch_normalize="
+                                                                                           "1\ngroups=16\nfilters="
+                                                                                           "16\nactivation=logistic\n")
+             CONV("size=3\nfilters=4\nactivation=linear\n")},
+        /* route and dropout read plain tensors, and share buffers with the layer before; as
+         * shortcut and maxpool have one layout, that spreads to layer 0 */
+        {2,
+         CONV("size=3\nfilters=16\nactivation=relu\n") CONV(
+             "size=3\nbatch_normalize=1\ngroups=2\nfilters=16\nactivation=linear\n") "[shortcut]\nfrom=-2\nactivation="
+                                                                                     "linear\n[route]\nlayers=-1,-"
+                                                                                     "2\n" CONV("size=3\nbatch_"
+                                                                                                "normalize=1\nfilters="
+                                                                                                "32\nactivation="
+                                                                                                "leaky\n")
+                                                                                         CONV("size=3\nfilters="
+                                                                                              "16\nactivation=leaky\n")
+                                                                                             CONV("size=1\nfilters="
+                                                                                                  "16\nactivation="
+                                                                                                  "leaky\n") "[dropout]"
+                                                                                                             "\nprobabi"
+                                                                                                             "lity=.0\n"
+                                                                                                             "[maxpool]"
+                                                                                                             "\nsize="
+                                                                                                             "2\nstride"
+                                                                                                             "=2\n"},
+    };
+    static const int batches[] = {1, 3, 8};
+    char text[2048];
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; ++i)
+        for (size_t b = 0; b < sizeof batches / sizeof *batches; ++b) {
+            snprintf(text, sizeof text, NET("batch=%d\n%s"), batches[b], nets[i].text);
+            compare_blocked(text, nets[i].blocked, 1e-3f);
+        }
+}
+
 /* d(loss)/d(weight) by a symmetric difference, loss = <gradient, output>, in double. */
 static double loss_of(pass *p, float *input, float *scratch, const float *gradient) {
     run(p, input, scratch, gradient);
@@ -333,6 +484,7 @@ int main(void) {
         cmocka_unit_test(test_more_pictures_than_threads),
         cmocka_unit_test(test_other_layers),
         cmocka_unit_test(test_one_by_one_adds),
+        cmocka_unit_test(test_blocks_of_channels),
         cmocka_unit_test(test_numeric_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

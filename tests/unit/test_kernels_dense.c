@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The convolutions that training runs on, both back ends, against a plain loop in
- * double precision; and the loops of plane.h for every instruction set of this CPU
- * against the same in double. Outputs stand between guard values.
+ * double precision, on plain tensors and on blocks of channels; the loops of plane.h for
+ * every instruction set of this CPU against the same in double; and the normalisation of
+ * blocks against that of plain tensors. Outputs stand between guard values.
  *
  * Tolerance: a sum of n products of values up to 1 in single precision is off by at
  * most n * 2^-24 of the sum of magnitudes; n is a few thousand here and errors partly
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dpf/kernels/blocknorm.h"
 #include "dpf/kernels/conv.h"
 #include "dpf/kernels/cpu.h"
 #include "dpf/kernels/plane.h"
@@ -149,6 +151,182 @@ static void test_conv_blas(void **state) {
     check_backend(DPF_CONV_BLAS);
 }
 
+/* --- blocks of 16 channels ---------------------------------------------------------- */
+
+/* from: planes x hw plain; to: the same in blocks of 16 planes; or back. blocked 0: a copy. */
+static void to_blocks(const float *from, float *to, size_t planes, size_t hw, int blocked, int back) {
+    for (size_t c = 0; c < planes; ++c)
+        for (size_t i = 0; i < hw; ++i) {
+            size_t plain = c * hw + i, block = blocked ? (c / 16 * hw + i) * 16 + c % 16 : plain;
+            to[back ? plain : block] = from[back ? block : plain];
+        }
+}
+
+typedef struct chunk_check {
+    const float *dy; /* blocked: what `before` hands over */
+    float *y;        /* the whole result */
+    size_t y_floats; /* of a picture */
+    int seen[32];    /* how often each picture was passed */
+} chunk_check;
+
+static void see_chunk(void *context, int first, int count, int threads, float *y) {
+    chunk_check *check = context;
+    assert_true(threads >= 1 && y == check->y + (size_t)first * check->y_floats);
+    for (int p = first; p < first + count; ++p)
+        ++check->seen[p];
+}
+
+static void make_chunk(void *context, int first, int count, int threads, float *y) {
+    chunk_check *check = context;
+    assert_true(threads >= 1);
+    memcpy(y, check->dy + (size_t)first * check->y_floats, (size_t)count * check->y_floats * sizeof *y);
+    for (int p = first; p < first + count; ++p)
+        ++check->seen[p];
+}
+
+static void expect_seen(chunk_check *check, int batch) {
+    for (int p = 0; p < batch; ++p)
+        assert_int_equal(check->seen[p], 1);
+    memset(check->seen, 0, sizeof check->seen);
+}
+
+static void check_blocked(const dpf_conv_shape *s, int blocks, int threads) {
+    int x_blocked = blocks & DPF_BLOCK_X, y_blocked = blocks & DPF_BLOCK_Y;
+    size_t in = (size_t)(s->h * s->w), out = (size_t)(dpf_conv_out_h(s) * dpf_conv_out_w(s));
+    size_t cx = (size_t)(s->batch * s->c), cy = (size_t)(s->batch * s->n), nx = cx * in, ny = cy * out;
+    size_t nw = (size_t)s->n * (size_t)(s->c / s->groups * s->size * s->size);
+    float *x = guarded(nx), *w = guarded(nw), *y = guarded(ny), *dy = guarded(ny), *dw = guarded(nw), *dx = guarded(nx);
+    float *bx = guarded(nx), *by = guarded(ny), *bdy = guarded(ny), *bdx = guarded(nx);
+    double *y1 = doubles(NULL, ny), *dw1 = doubles(dw, nw), *dx1 = doubles(NULL, nx);
+    chunk_check check = {.dy = bdy, .y = by, .y_floats = (size_t)s->n * out};
+    const dpf_chunk_hook after = {see_chunk, &check}, before = {make_chunk, &check};
+    dpf_conv *conv;
+    dpf_error err;
+    if (dpf_conv_new_blocked(&conv, s, blocks, threads, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    oracle(s, x, w, dy, y1, dw1, dx1);
+    to_blocks(x, bx, cx, in, x_blocked, 0);
+    to_blocks(dy, bdy, cy, out, y_blocked, 0);
+    dpf_conv_forward_hooked(conv, bx, w, by, y_blocked ? &after : NULL);
+    to_blocks(by, y, cy, out, y_blocked, 1);
+    close_to("y", s, y, y1, ny);
+    if (y_blocked)
+        expect_seen(&check, s->batch);
+    dpf_conv_backward_hooked(conv, bx, w, y_blocked ? NULL : bdy, y_blocked ? &before : NULL, dw, bdx, 1);
+    close_to("dw", s, dw, dw1, nw);
+    to_blocks(bdx, dx, cx, in, x_blocked, 1);
+    close_to("dx, set", s, dx, dx1, nx);
+    if (y_blocked)
+        expect_seen(&check, s->batch);
+    dpf_conv_backward_hooked(conv, bx, w, bdy, NULL, dw, bdx, 0);
+    to_blocks(bdx, dx, cx, in, x_blocked, 1);
+    for (size_t i = 0; i < nx; ++i)
+        dx1[i] *= 2;
+    close_to("dx, added", s, dx, dx1, nx);
+    dpf_conv_free(conv);
+    float *const arrays[] = {x, bx, dx, bdx, y, by, dy, bdy, w, dw};
+    const size_t sizes[] = {nx, nx, nx, nx, ny, ny, ny, ny, nw, nw};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i)
+        release(arrays[i], sizes[i]);
+    free(y1);
+    free(dw1);
+    free(dx1);
+}
+
+static void test_conv_blocked(void **state) {
+    (void)state;
+    if (!dpf_conv_can_block())
+        skip();
+    static const struct {
+        int c, n, groups, blocks;
+    } kinds[] = {{3, 16, 1, DPF_BLOCK_Y},
+                 {16, 16, 1, DPF_BLOCK_X | DPF_BLOCK_Y},
+                 {48, 32, 1, DPF_BLOCK_X | DPF_BLOCK_Y},
+                 {16, 16, 1, DPF_BLOCK_Y},
+                 {32, 5, 1, DPF_BLOCK_X},
+                 {32, 16, 1, DPF_BLOCK_X},
+                 {32, 16, 2, DPF_BLOCK_X | DPF_BLOCK_Y},
+                 {64, 32, 2, DPF_BLOCK_X | DPF_BLOCK_Y},
+                 {16, 16, 16, DPF_BLOCK_X | DPF_BLOCK_Y}};
+    static const int sizes[] = {1, 3, 5}, sides[] = {1, 4, 9, 13}, batches[] = {1, 2, 6, 8};
+    int turn = 0;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; ++k)
+        for (size_t z = 0; z < sizeof sizes / sizeof *sizes; ++z)
+            for (int stride = 1; stride <= 2; ++stride, ++turn) {
+                dpf_conv_shape s = {
+                    batches[turn % 4], kinds[k].c, sides[turn % 3 + 1], sides[turn / 2 % 3 + 1], kinds[k].n,
+                    sizes[z],          stride,     sizes[z] / 2,        kinds[k].groups};
+                check_blocked(&s, kinds[k].blocks, 1 + turn % 3);
+            }
+}
+
+/* The same numbers through dpf_norm on plain tensors and dpf_block_norm on blocks. */
+static void check_block_norm(int batch, size_t channels, size_t hw, dpf_activation f, int scaled) {
+    size_t planes = (size_t)batch * channels, n = planes * hw;
+    float *x = guarded(n), *y = guarded(n), *delta = guarded(n), *bx = guarded(n), *by = guarded(n), *bd = guarded(n);
+    float *work = guarded(dpf_block_norm_work((size_t)batch, channels)), *out = guarded(n), *back = guarded(n);
+    float *parts[2][8]; /* scales, biases, mean, variance, their running values, gradients */
+    for (int k = 0; k < 8; ++k) {
+        parts[0][k] = guarded(channels);
+        parts[1][k] = guarded(channels);
+        for (size_t c = 0; c < channels && (k == 3 || k == 5); ++c)
+            parts[0][k][c] = fabsf(parts[0][k][c]) + 0.5f; /* variances */
+        memcpy(parts[1][k], parts[0][k], channels * sizeof(float));
+    }
+    dpf_norm norms[2];
+    for (int k = 0; k < 2; ++k)
+        norms[k] =
+            (dpf_norm){(size_t)batch, channels,    hw,          2,           f,           scaled ? parts[k][0] : NULL,
+                       parts[k][1],   parts[k][2], parts[k][3], parts[k][4], parts[k][5], parts[k][6],
+                       parts[k][7]};
+    dpf_block_norm block = {norms[1], work, bx, by, bd};
+    to_blocks(x, bx, planes, hw, 1, 0);
+    to_blocks(delta, bd, planes, hw, 1, 0);
+    if (scaled) {
+        dpf_norm_forward_train(&norms[0], x, y);
+        for (int p = batch - 1; p >= 0; --p)
+            dpf_block_norm_statistics(&block, p, 1, 1 + p % 2, bx + (size_t)p * channels * hw);
+        dpf_block_norm_forward_train(&block, by);
+    } else {
+        dpf_norm_forward(&norms[0], x, y);
+        memcpy(by, bx, n * sizeof *by);
+        dpf_block_norm_prepare(&block);
+        dpf_block_norm_apply(&block, batch, 2, by);
+    }
+    to_blocks(by, back, planes, hw, 1, 1);
+    for (size_t i = 0; i < n; ++i)
+        assert_true(fabsf(back[i] - y[i]) <= 1e-4f * (1 + fabsf(y[i])));
+    to_blocks(y, by, planes, hw, 1, 0); /* the same side of every kink */
+    dpf_norm_backward(&norms[0], x, y, delta);
+    dpf_block_norm_backward(&block, bd);
+    dpf_block_norm_gradient(&block, 0, 1, 1, out);
+    dpf_block_norm_gradient(&block, 1, batch - 1, 2, out + channels * hw);
+    to_blocks(out, back, planes, hw, 1, 1);
+    for (size_t i = 0; i < n; ++i)
+        assert_true(fabsf(back[i] - delta[i]) <= 1e-4f * (1 + fabsf(delta[i])));
+    for (int k = 0; k < 8; ++k) {
+        for (size_t c = 0; c < channels; ++c)
+            assert_true(fabsf(parts[0][k][c] - parts[1][k][c]) <= 2e-4f * (1 + fabsf(parts[0][k][c])));
+        release(parts[0][k], channels);
+        release(parts[1][k], channels);
+    }
+    float *const arrays[] = {x, y, delta, bx, by, bd, out, back};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; ++i)
+        release(arrays[i], n);
+    release(work, dpf_block_norm_work((size_t)batch, channels));
+}
+
+static void test_block_norm(void **state) {
+    (void)state;
+    static const size_t pixels[] = {1, 3, 4, 63, 130};
+    for (size_t k = 0; k < 5; ++k)
+        for (int scaled = 0; scaled <= 1; ++scaled) {
+            check_block_norm(2 + (int)k, 16, pixels[k], DPF_RELU, scaled);
+            check_block_norm(3, 48, pixels[k], DPF_LEAKY, scaled);
+            check_block_norm(4, 32, pixels[k], k % 2 ? DPF_TANH : DPF_LINEAR_ACT, scaled);
+        }
+}
+
 static void test_conv_refusals(void **state) {
     (void)state;
     dpf_conv *conv = NULL;
@@ -159,6 +337,11 @@ static void test_conv_refusals(void **state) {
     assert_non_null(strstr(err.text, "groups=4"));
     assert_int_equal(dpf_conv_new(&conv, &large, 1, DPF_CONV_AUTO, &err), DPF_ERR_RANGE);
     assert_non_null(strstr(err.text, "7x7"));
+    if (!dpf_conv_can_block())
+        return;
+    dpf_conv_shape eight = {1, 8, 4, 4, 16, 3, 1, 1, 1};
+    assert_int_equal(dpf_conv_new_blocked(&conv, &eight, DPF_BLOCK_X, 1, &err), DPF_ERR_RANGE);
+    assert_null(conv);
 }
 
 static void test_same_bits_again(void **state) {
@@ -227,7 +410,36 @@ static void check_plane(const plane_ops *ops, size_t n, dpf_activation f) {
     release(copy, n);
 }
 
+/* A row of max-pooling in blocks against the windows one by one. */
+static void check_block_max(const plane_ops *ops, int h, int w, int size, int stride, int offset) {
+    int out_w = (w + stride - 1) / stride;
+    float *in = guarded((size_t)(h * w) * 16), *out = guarded((size_t)out_w * 16);
+    int *where = calloc((size_t)out_w * 16, sizeof *where);
+    for (int y0 = offset; y0 < h; y0 += stride) {
+        ops->block_max(in, h, w, offset, y0, size, stride, out_w, out, where);
+        for (int j = 0; j < out_w * 16; ++j) {
+            float max = -INFINITY;
+            int at = -1;
+            for (int y = y0; y < y0 + size; ++y)
+                for (int x = j / 16 * stride + offset; x < j / 16 * stride + offset + size; ++x)
+                    if (y >= 0 && y < h && x >= 0 && x < w && in[(y * w + x) * 16 + j % 16] > max) {
+                        at = y * w + x;
+                        max = in[at * 16 + j % 16];
+                    }
+            assert_int_equal(where[j], at);
+            assert_true(at < 0 || out[j] == max);
+        }
+    }
+    release(in, (size_t)(h * w) * 16);
+    release(out, (size_t)out_w * 16);
+    free(where);
+}
+
 static void check_planes(const plane_ops *ops) {
+    check_block_max(ops, 5, 7, 2, 2, 0);
+    check_block_max(ops, 4, 4, 3, 1, -1);
+    check_block_max(ops, 6, 5, 1, 3, 0);
+    check_block_max(ops, 3, 3, 2, 2, -2);
     for (size_t n = 0; n < 70; ++n)
         check_plane(ops, n, (dpf_activation)(n % DPF_STOCK_ACTIVATIONS));
     for (int f = 0; f < DPF_ACTIVATIONS; ++f)
@@ -248,7 +460,8 @@ static void test_planes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv_dnnl),       cmocka_unit_test(test_conv_blas), cmocka_unit_test(test_conv_refusals),
-        cmocka_unit_test(test_same_bits_again), cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_same_bits_again), cmocka_unit_test(test_planes),    cmocka_unit_test(test_conv_blocked),
+        cmocka_unit_test(test_block_norm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@
 
 #include <stdlib.h>
 
-#include "../kernels/batchnorm.h"
+#include "../kernels/blocknorm.h"
 
 static dn_hooks *registered; /* networks that are open; opened and closed by one thread */
 
@@ -30,6 +30,29 @@ static dn_hook *find(const layer *l) {
     return NULL; /* never: only attached layers have our callbacks */
 }
 
+static void free_conv(dn_hook *hook) {
+    dpf_conv_free(hook->conv);
+    free(hook->work);
+    hook->conv = NULL;
+    hook->work = NULL;
+}
+
+static dpf_status new_conv(dn_hook *hook, const dpf_conv_shape *shape, dpf_error *err) {
+    const dn_layout *layout = &hook->owner->layout;
+    int blocks = dn_layout_blocked(layout, hook->layer - 1) ? DPF_BLOCK_X : 0;
+    blocks |= dn_layout_blocked(layout, hook->layer) ? DPF_BLOCK_Y : 0;
+    dpf_status status = blocks ? dpf_conv_new_blocked(&hook->conv, shape, blocks, hook->owner->threads, err)
+                               : dpf_conv_new(&hook->conv, shape, hook->owner->threads, DPF_CONV_AUTO, err);
+    if (status != DPF_OK || !(blocks & DPF_BLOCK_Y))
+        return status;
+    size_t bytes = sizeof(float) * dpf_block_norm_work((size_t)shape->batch, (size_t)shape->n);
+    hook->work = malloc(bytes);
+    if (hook->work)
+        return DPF_OK;
+    free_conv(hook);
+    return dpf_fail_memory(err, bytes, "batch normalisation");
+}
+
 /* The convolution for the layer's present shape; NULL after noting the error. */
 static dpf_conv *conv_for(dn_hook *hook, const layer *l) {
     dn_hooks *hooks = hook->owner;
@@ -38,11 +61,10 @@ static dpf_conv *conv_for(dn_hook *hook, const layer *l) {
         const dpf_conv_shape *now = dpf_conv_get_shape(hook->conv);
         if (now->batch == shape.batch && now->h == shape.h && now->w == shape.w)
             return hook->conv;
-        dpf_conv_free(hook->conv);
+        free_conv(hook);
     }
     dpf_error error;
-    if (dpf_conv_new(&hook->conv, &shape, hooks->threads, DPF_CONV_AUTO, &error) != DPF_OK &&
-        hooks->error.status == DPF_OK)
+    if (new_conv(hook, &shape, &error) != DPF_OK && hooks->error.status == DPF_OK)
         dpf_fail(&hooks->error, error.status, "layer %d (convolutional): %.900s", hook->layer, error.text);
     return hook->conv;
 }
@@ -66,15 +88,52 @@ static dpf_norm norm_of(const dn_hook *hook, const layer *l) {
     return norm;
 }
 
+static dpf_block_norm block_norm_of(const dn_hook *hook, const layer *l) {
+    dpf_block_norm norm = {norm_of(hook, l), hook->work, l->x, l->output, l->delta};
+    return norm;
+}
+
+/* The steps around a chunk of the convolution; context is a dpf_block_norm. */
+static void take_statistics(void *context, int first, int count, int threads, float *y) {
+    dpf_block_norm_statistics(context, first, count, threads, y);
+}
+
+static void apply_norm(void *context, int first, int count, int threads, float *y) {
+    (void)first;
+    dpf_block_norm_apply(context, count, threads, y);
+}
+
+static void make_gradient(void *context, int first, int count, int threads, float *dy) {
+    dpf_block_norm_gradient(context, first, count, threads, dy);
+}
+
+static void forward_blocked(const dn_hook *hook, const layer *l, const network *net, const float *weights) {
+    dpf_block_norm norm = block_norm_of(hook, l);
+    if (l->batch_normalize && net->train) {
+        const dpf_chunk_hook after = {take_statistics, &norm};
+        dpf_conv_forward_hooked(hook->conv, net->input, weights, l->x, &after);
+        dpf_block_norm_forward_train(&norm, l->output);
+        return;
+    }
+    const dpf_chunk_hook after = {apply_norm, &norm};
+    dpf_block_norm_prepare(&norm);
+    dpf_conv_forward_hooked(hook->conv, net->input, weights, l->output, &after);
+}
+
 static void forward(layer l, network net) {
     dn_hook *hook = find(&l);
     dpf_conv *conv = conv_for(hook, &l);
     if (!conv)
         return;
+    const float *weights = hook->pruned ? hook->pruned : l.weights;
+    if (hook->work) {
+        forward_blocked(hook, &l, &net, weights);
+        return;
+    }
     dpf_norm norm = norm_of(hook, &l);
     int statistics = l.batch_normalize && net.train; /* keep the input of the normalisation for backward */
     float *y = statistics ? l.x : l.output;
-    dpf_conv_forward(conv, net.input, hook->pruned ? hook->pruned : l.weights, y);
+    dpf_conv_forward(conv, net.input, weights, y);
     if (statistics)
         dpf_norm_forward_train(&norm, l.x, l.output);
     else
@@ -85,10 +144,18 @@ static void backward(layer l, network net) {
     dn_hook *hook = find(&l);
     if (!hook->conv)
         return;
+    const float *weights = hook->pruned ? hook->pruned : l.weights;
+    int set = dn_layout_sets(&hook->owner->layout, hook->layer - 1, hook->layer);
+    if (hook->work) {
+        dpf_block_norm norm = block_norm_of(hook, &l);
+        const dpf_chunk_hook before = {make_gradient, &norm};
+        dpf_block_norm_backward(&norm, l.delta);
+        dpf_conv_backward_hooked(hook->conv, net.input, weights, NULL, &before, l.weight_updates, net.delta, set);
+        return;
+    }
     dpf_norm norm = norm_of(hook, &l);
     dpf_norm_backward(&norm, l.x, l.output, l.delta);
-    dpf_conv_backward(hook->conv, net.input, hook->pruned ? hook->pruned : l.weights, l.delta, l.weight_updates,
-                      net.delta);
+    dpf_conv_backward_hooked(hook->conv, net.input, weights, l.delta, NULL, l.weight_updates, net.delta, set);
 }
 
 static void update(layer l, update_args args) {
@@ -127,6 +194,31 @@ static int can_hook(const layer *l) {
  * this plugin, so these rare layers keep it. */
 static int is_convolution(const layer *l) {
     return l->size > 1 || (l->stride == 1 && l->pad == 0);
+}
+
+int dn_hooks_convolves(const layer *l) {
+    return can_hook(l) && is_convolution(l);
+}
+
+dpf_status dn_hooks_block(dn_hooks *hooks, dpf_error *err) {
+    return dpf_conv_can_block() ? dn_layout_plan(&hooks->layout, hooks->net, err) : DPF_OK;
+}
+
+const dn_layout *dn_hooks_layout(const network *net) {
+    for (dn_hooks *hooks = registered; hooks; hooks = hooks->next)
+        if (hooks->net->layers == net->layers)
+            return hooks->layout.layers ? &hooks->layout : NULL;
+    return NULL;
+}
+
+int dn_hooks_skip_zeros(const float *x, int n) {
+    for (dn_hooks *hooks = registered; hooks; hooks = hooks->next)
+        for (int i = 0; i < hooks->layout.count; ++i) {
+            const layer *l = &hooks->net->layers[i];
+            if (l->delta == x && hooks->layout.layers[i].blocked && n == l->outputs * l->batch)
+                return 1;
+        }
+    return 0;
 }
 
 dpf_status dn_hooks_attach(dn_hooks *hooks, dpf_error *err) {
@@ -171,7 +263,8 @@ void dn_hooks_detach(dn_hooks *hooks) {
             break;
         }
     for (size_t i = 0; i < hooks->count; ++i)
-        dpf_conv_free(hooks->hooks[i].conv);
+        free_conv(&hooks->hooks[i]);
+    dn_layout_free(&hooks->layout);
     free(hooks->hooks);
     hooks->hooks = NULL;
     hooks->count = 0;

@@ -12,12 +12,14 @@
 #include "../core/error.h"
 #include "../core/pruner.h"
 #include "../kernels/conv.h"
+#include "layout.h"
 
 typedef struct dn_hook {
     struct dn_hooks *owner;
     int layer;                       /* index in net->layers */
     const float *key;                /* the layer's weights pointer: the one thing that never changes */
     dpf_conv *conv;                  /* built at the first forward, rebuilt when the shape changes */
+    float *work;                     /* of dpf_block_norm, where the output is in blocks; made with conv */
     const float *pruned;             /* w~ of the pruner, or NULL: the layer runs on its own weights */
     void (*forward)(layer, network); /* Darknet's own three */
     void (*backward)(layer, network);
@@ -32,12 +34,27 @@ typedef struct dn_hooks {
     dpf_pruner *pruner;           /* borrowed, or NULL */
     const float *last_pruned_key; /* the last prunable layer: when it is updated, all are */
     dpf_error error;              /* the first thing that went wrong inside a callback */
+    dn_layout layout;             /* all plain unless dn_hooks_block was called */
     struct dn_hooks *next;
 } dn_hooks;
 
 /* Replaces the function pointers of every layer we do better and registers `hooks`
  * (the caller's storage, zeroed, with net and threads set). */
 dpf_status dn_hooks_attach(dn_hooks *hooks, dpf_error *err);
+
+/* Keeps outputs and gradients between our layers in blocks of 16 channels where nothing
+ * else reads them (layout.h). Call before the first forward pass; dn_layout_place again
+ * after Darknet has resized the network. */
+dpf_status dn_hooks_block(dn_hooks *hooks, dpf_error *err);
+
+/* The layout of the network that a callback got; NULL: all plain. */
+const dn_layout *dn_hooks_layout(const network *net);
+
+/* 1: nobody needs the zeros that Darknet is about to write into n floats at x. */
+int dn_hooks_skip_zeros(const float *x, int n);
+
+/* 1: the layer runs on our convolution. */
+int dn_hooks_convolves(const layer *l);
 
 /* From now on tensor i of the pruner stands for the weights of hooks->hooks[which[i]]. */
 void dn_hooks_prune(dn_hooks *hooks, dpf_pruner *pruner, const size_t *which);

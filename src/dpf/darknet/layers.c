@@ -2,12 +2,14 @@
  *
  * Our versions of the layers of Darknet that would dominate the time once the
  * convolutions are fast: shortcut, max-pool, average-pool. Each computes what
- * Darknet's computes, on all cores; none has state. A layer that does not have its
- * usual form keeps Darknet's function.
+ * Darknet's computes, on all cores, on plain tensors and on those in blocks of 16
+ * channels (layout.h); none has state. A layer that does not have its usual form keeps
+ * Darknet's function.
  */
 #include "hooks.h"
 
 #include <float.h>
+#include <string.h>
 
 #include "../kernels/plane.h"
 
@@ -23,23 +25,45 @@ static int same_shape(const layer *l) {
     return l->w == l->out_w && l->h == l->out_h && l->c == l->out_c;
 }
 
-/* Row `row` (of all rows of all channels and pictures) of the common part of two
- * tensors of different size: out[i * sample] = s1 * out[i * sample] + s2 * add[i * stride]. */
-static void mixed_add(int batch, int w1, int h1, int c1, const float *add, int w2, int h2, int c2, float s1, float s2,
-                      float *out) {
+/* The common part of two tensors of different size, in blocks of `lanes` channels (1 in
+ * plain ones): out[i * sample] = s1 * out[i * sample] + s2 * add[i * stride]. */
+static void mixed_add(int batch, int lanes, int w1, int h1, int c1, const float *add, int w2, int h2, int c2, float s1,
+                      float s2, float *out) {
     int stride = w1 / w2 > 0 ? w1 / w2 : 1, sample = w2 / w1 > 0 ? w2 / w1 : 1;
-    int minw = w1 < w2 ? w1 : w2, minh = h1 < h2 ? h1 : h2, minc = c1 < c2 ? c1 : c2;
+    int minw = w1 < w2 ? w1 : w2, minh = h1 < h2 ? h1 : h2, minc = (c1 < c2 ? c1 : c2) / lanes;
+    int row1 = w1 * lanes, row2 = w2 * lanes, blocks1 = c1 / lanes, blocks2 = c2 / lanes;
 #pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
     for (int b = 0; b < batch; ++b)
         for (int k = 0; k < minc; ++k)
             for (int j = 0; j < minh; ++j) {
-                float *to =
-                    out + (size_t)w2 * ((size_t)j * (size_t)sample + (size_t)h2 * ((size_t)k + (size_t)c2 * (size_t)b));
-                const float *from =
-                    add + (size_t)w1 * ((size_t)j * (size_t)stride + (size_t)h1 * ((size_t)k + (size_t)c1 * (size_t)b));
-                for (int i = 0; i < minw; ++i)
-                    to[i * sample] = s1 * to[i * sample] + s2 * from[i * stride];
+                size_t plane1 = (size_t)k + (size_t)blocks1 * (size_t)b,
+                       plane2 = (size_t)k + (size_t)blocks2 * (size_t)b;
+                float *to = out + (size_t)row2 * ((size_t)j * (size_t)sample + (size_t)h2 * plane2);
+                const float *from = add + (size_t)row1 * ((size_t)j * (size_t)stride + (size_t)h1 * plane1);
+                for (int i = 0; i < minw; ++i, to += sample * lanes, from += stride * lanes)
+                    for (int t = 0; t < lanes; ++t)
+                        to[t] = s1 * to[t] + s2 * from[t];
             }
+}
+
+/* Floats from one channel of a pixel to the next pixel of it: 1 where layer `index` is plain. */
+static int lanes_of(const network *net, int index) {
+    const dn_layout *layout = dn_hooks_layout(net);
+    return layout && dn_layout_blocked(layout, index) ? DN_BLOCK : 1;
+}
+
+/* Does the running backward pass overwrite the delta of layer `index`, instead of adding to it? */
+static int sets_delta(const network *net, int index) {
+    const dn_layout *layout = dn_hooks_layout(net);
+    return layout && dn_layout_sets(layout, index, net->index);
+}
+
+/* to = or += s * d */
+static void give_delta(int set, const float *d, float *to, size_t n, float s) {
+    if (set)
+        dpf_plane_ops()->affine(d, to, n, s, 0, DPF_LINEAR_ACT);
+    else
+        dpf_plane_ops()->accumulate(d, to, n, s);
 }
 
 static void shortcut_forward(layer l, network net) {
@@ -52,7 +76,8 @@ static void shortcut_forward(layer l, network net) {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int b = 0; b < l.batch; ++b)
             ops->affine(net.input + (size_t)b * n, l.output + (size_t)b * n, n, 1, 0, DPF_LINEAR_ACT);
-        mixed_add(l.batch, l.w, l.h, l.c, other, l.out_w, l.out_h, l.out_c, l.alpha, l.beta, l.output);
+        mixed_add(l.batch, lanes_of(&net, net.index), l.w, l.h, l.c, other, l.out_w, l.out_h, l.out_c, l.alpha, l.beta,
+                  l.output);
     }
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int b = 0; b < l.batch; ++b) {
@@ -67,19 +92,23 @@ static void shortcut_forward(layer l, network net) {
 static void shortcut_backward(layer l, network net) {
     const plane_ops *ops = dpf_plane_ops();
     float *other = net.layers[l.index].delta;
-    size_t n = (size_t)l.outputs;
-    int same = same_shape(&l);
+    size_t n = (size_t)l.outputs, n_other = (size_t)l.w * (size_t)l.h * (size_t)l.c;
+    int same = same_shape(&l), set = sets_delta(&net, net.index - 1);
+    int set_other = l.index != net.index - 1 && sets_delta(&net, l.index); /* both one layer: set it, then add */
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int b = 0; b < l.batch; ++b) {
         float *d = l.delta + (size_t)b * n, sums[2];
         if (l.activation != LINEAR)
             ops->gradient(d, l.output + (size_t)b * n, NULL, n, 0, (dpf_activation)l.activation, sums);
-        ops->accumulate(d, net.delta + (size_t)b * n, n, l.alpha);
+        give_delta(set, d, net.delta + (size_t)b * n, n, l.alpha);
         if (same)
-            ops->accumulate(d, other + (size_t)b * n, n, l.beta);
+            give_delta(set_other, d, other + (size_t)b * n, n, l.beta);
+        else if (set_other)
+            memset(other + (size_t)b * n_other, 0, n_other * sizeof *other);
     }
     if (!same)
-        mixed_add(l.batch, l.out_w, l.out_h, l.out_c, l.delta, l.w, l.h, l.c, 1, l.beta, other);
+        mixed_add(l.batch, lanes_of(&net, net.index), l.out_w, l.out_h, l.out_c, l.delta, l.w, l.h, l.c, 1, l.beta,
+                  other);
 }
 
 /* --- max-pool --------------------------------------------------------------------- */
@@ -105,7 +134,42 @@ static void max_plane(const layer *l, const float *in, size_t base, float *out, 
         }
 }
 
+/* In blocks, `indexes` counts pixels within the plane; nothing but our backward reads it. */
+static void maxpool_forward_blocked(const layer *l, const float *input) {
+    const plane_ops *ops = dpf_plane_ops();
+    size_t in = (size_t)l->h * (size_t)l->w * DN_BLOCK, row = (size_t)l->out_w * DN_BLOCK;
+    int offset = -l->pad / 2;
+    long planes = (long)l->batch * l->c / DN_BLOCK;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long p = 0; p < planes; ++p)
+        for (int i = 0; i < l->out_h; ++i) {
+            size_t out = ((size_t)p * (size_t)l->out_h + (size_t)i) * row;
+            ops->block_max(input + (size_t)p * in, l->h, l->w, offset, offset + i * l->stride, l->size, l->stride,
+                           l->out_w, l->output + out, l->indexes + out);
+        }
+}
+
+static void maxpool_backward_blocked(const layer *l, float *delta, int set) {
+    size_t in = (size_t)l->h * (size_t)l->w * DN_BLOCK, out = (size_t)l->out_h * (size_t)l->out_w * DN_BLOCK;
+    long planes = (long)l->batch * l->c / DN_BLOCK;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long p = 0; p < planes; ++p) {
+        float *to = delta + (size_t)p * in;
+        if (set)
+            memset(to, 0, in * sizeof *to);
+        for (size_t i = 0; i < out; ++i) {
+            int pixel = l->indexes[(size_t)p * out + i];
+            if (pixel >= 0)
+                to[(size_t)pixel * DN_BLOCK + i % DN_BLOCK] += l->delta[(size_t)p * out + i];
+        }
+    }
+}
+
 static void maxpool_forward(layer l, network net) {
+    if (lanes_of(&net, net.index) > 1) {
+        maxpool_forward_blocked(&l, net.input);
+        return;
+    }
     size_t in = (size_t)l.h * (size_t)l.w, out = (size_t)l.out_h * (size_t)l.out_w;
     long planes = (long)l.batch * l.c;
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -114,6 +178,10 @@ static void maxpool_forward(layer l, network net) {
 }
 
 static void maxpool_backward(layer l, network net) {
+    if (lanes_of(&net, net.index) > 1) {
+        maxpool_backward_blocked(&l, net.delta, sets_delta(&net, net.index - 1));
+        return;
+    }
     size_t out = (size_t)l.out_h * (size_t)l.out_w;
     long planes = (long)l.batch * l.c;
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -125,7 +193,41 @@ static void maxpool_backward(layer l, network net) {
 
 /* --- average-pool ------------------------------------------------------------------ */
 
+/* One pixel an output: its blocks and its plain form are the same. */
+static void avgpool_forward_blocked(const layer *l, const float *input) {
+    size_t pixels = (size_t)l->h * (size_t)l->w;
+    long planes = (long)l->batch * l->c / DN_BLOCK;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long p = 0; p < planes; ++p) {
+        const float *in = input + (size_t)p * pixels * DN_BLOCK;
+        float sum[DN_BLOCK] = {0};
+        for (size_t i = 0; i < pixels; ++i, in += DN_BLOCK)
+            for (int t = 0; t < DN_BLOCK; ++t)
+                sum[t] += in[t];
+        for (int t = 0; t < DN_BLOCK; ++t)
+            l->output[p * DN_BLOCK + t] = sum[t] / (float)pixels;
+    }
+}
+
+static void avgpool_backward_blocked(const layer *l, float *delta, int set) {
+    size_t pixels = (size_t)l->h * (size_t)l->w;
+    long planes = (long)l->batch * l->c / DN_BLOCK;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long p = 0; p < planes; ++p) {
+        float *to = delta + (size_t)p * pixels * DN_BLOCK, share[DN_BLOCK];
+        for (int t = 0; t < DN_BLOCK; ++t)
+            share[t] = l->delta[p * DN_BLOCK + t] / (float)pixels;
+        for (size_t i = 0; i < pixels; ++i, to += DN_BLOCK)
+            for (int t = 0; t < DN_BLOCK; ++t)
+                to[t] = set ? share[t] : to[t] + share[t];
+    }
+}
+
 static void avgpool_forward(layer l, network net) {
+    if (lanes_of(&net, net.index - 1) > 1) {
+        avgpool_forward_blocked(&l, net.input);
+        return;
+    }
     const plane_ops *ops = dpf_plane_ops();
     size_t in = (size_t)l.h * (size_t)l.w;
     long planes = (long)l.batch * l.c;
@@ -135,6 +237,10 @@ static void avgpool_forward(layer l, network net) {
 }
 
 static void avgpool_backward(layer l, network net) {
+    if (lanes_of(&net, net.index - 1) > 1) {
+        avgpool_backward_blocked(&l, net.delta, sets_delta(&net, net.index - 1));
+        return;
+    }
     size_t in = (size_t)l.h * (size_t)l.w;
     long planes = (long)l.batch * l.c;
 #pragma omp parallel for num_threads(threads) schedule(static)

@@ -203,6 +203,8 @@ dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err) {
     dn->hooks.threads = dn->threads;
     if (!args->unhooked)
         status = dn_hooks_attach(&dn->hooks, err);
+    if (!args->unhooked && status == DPF_OK)
+        status = dn_hooks_block(&dn->hooks, err);
     if (status == DPF_OK && args->train && !args->dense && dn->graph->has_dpf && !args->unhooked)
         status = attach_pruner(dn, args, err);
     if (status == DPF_OK && args->state)

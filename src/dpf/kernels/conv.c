@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "conv_impl.h"
+#include "cpu.h"
 
 struct dpf_conv {
     dpf_conv_shape shape;
@@ -35,36 +36,50 @@ static dpf_status check_shape(const dpf_conv_shape *s, int threads, dpf_error *e
     return DPF_OK;
 }
 
-dpf_status dpf_conv_new(dpf_conv **out, const dpf_conv_shape *shape, int threads, dpf_conv_backend backend,
-                        dpf_error *err) {
-    *out = NULL;
-    dpf_status status = check_shape(shape, threads, err);
-    if (status != DPF_OK)
-        return status;
+static dpf_status create(dpf_conv **out, const conv_backend *backend, const dpf_conv_shape *shape, int blocks,
+                         int threads, dpf_error *err) {
     dpf_conv *conv = calloc(1, sizeof *conv);
     if (!conv)
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
     conv->shape = *shape;
-    status = DPF_ERR_UNSUPPORTED;
-#ifndef DPF_NO_DNNL
-    if (backend != DPF_CONV_BLAS) {
-        conv->backend = &dpf_conv_dnnl;
-        status = conv->backend->create(&conv->state, shape, threads, err);
-    }
-#else
-    if (backend == DPF_CONV_DNNL)
-        dpf_fail(err, DPF_ERR_UNSUPPORTED, "this build has no oneDNN");
-#endif
-    if (status != DPF_OK && backend != DPF_CONV_DNNL) {
-        conv->backend = &dpf_conv_blas;
-        status = conv->backend->create(&conv->state, shape, threads, err);
-    }
-    if (status != DPF_OK) {
+    conv->backend = backend;
+    dpf_status status = backend->create(&conv->state, shape, blocks, threads, err);
+    if (status == DPF_OK)
+        *out = conv;
+    else
         free(conv);
+    return status;
+}
+
+dpf_status dpf_conv_new(dpf_conv **out, const dpf_conv_shape *shape, int threads, dpf_conv_backend backend,
+                        dpf_error *err) {
+    *out = NULL;
+    dpf_status status = check_shape(shape, threads, err);
+    if (status != DPF_OK || backend == DPF_CONV_BLAS)
+        return status != DPF_OK ? status : create(out, &dpf_conv_blas, shape, 0, threads, err);
+#ifndef DPF_NO_DNNL
+    status = create(out, &dpf_conv_dnnl, shape, 0, threads, err);
+#else
+    status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "this build has no oneDNN");
+#endif
+    if (status != DPF_OK && backend == DPF_CONV_AUTO)
+        status = create(out, &dpf_conv_blas, shape, 0, threads, err);
+    return status;
+}
+
+dpf_status dpf_conv_new_blocked(dpf_conv **out, const dpf_conv_shape *shape, int blocks, int threads, dpf_error *err) {
+    *out = NULL;
+    dpf_status status = check_shape(shape, threads, err);
+    if (status != DPF_OK)
         return status;
-    }
-    *out = conv;
-    return DPF_OK;
+    if (((blocks & DPF_BLOCK_X) && shape->c % 16 != 0) || ((blocks & DPF_BLOCK_Y) && shape->n % 16 != 0))
+        return dpf_fail(err, DPF_ERR_RANGE, "convolution: %d channels to %d filters do not fit in blocks of 16",
+                        shape->c, shape->n);
+#ifndef DPF_NO_DNNL
+    return create(out, &dpf_conv_dnnl, shape, blocks, threads, err);
+#else
+    return dpf_fail(err, DPF_ERR_UNSUPPORTED, "this build has no oneDNN");
+#endif
 }
 
 void dpf_conv_free(dpf_conv *conv) {
@@ -83,11 +98,28 @@ const char *dpf_conv_backend_name(const dpf_conv *conv) {
 }
 
 void dpf_conv_forward(dpf_conv *conv, const float *x, const float *w, float *y) {
-    conv->backend->forward(conv->state, x, w, y);
+    conv->backend->forward(conv->state, x, w, y, NULL);
 }
 
 void dpf_conv_backward(dpf_conv *conv, const float *x, const float *w, const float *dy, float *dw, float *dx) {
-    conv->backend->backward(conv->state, x, w, dy, dw, dx);
+    conv->backend->backward(conv->state, x, w, dy, NULL, dw, dx, 0);
+}
+
+void dpf_conv_forward_hooked(dpf_conv *conv, const float *x, const float *w, float *y, const dpf_chunk_hook *after) {
+    conv->backend->forward(conv->state, x, w, y, after);
+}
+
+void dpf_conv_backward_hooked(dpf_conv *conv, const float *x, const float *w, const float *dy,
+                              const dpf_chunk_hook *before, float *dw, float *dx, int set_dx) {
+    conv->backend->backward(conv->state, x, w, dy, before, dw, dx, set_dx);
+}
+
+int dpf_conv_can_block(void) {
+#ifdef DPF_NO_DNNL
+    return 0;
+#else
+    return dpf_cpu_isa() >= DPF_ISA_AVX512;
+#endif
 }
 
 float *dpf_aligned_floats(size_t count) {

@@ -9,6 +9,12 @@
  * (cross-correlation; pictures are zero outside). No bias, no activation: those are
  * passes of their own in batchnorm.h.
  *
+ * x and dx, or y and dy, may instead be in blocks of 16 channels,
+ *     batch x c/16 x h x w x 16
+ * (oneDNN's nChw16c), where c and n are multiples of 16. That is the layout that the fast
+ * kernels want: nothing is converted, and chunk hooks become possible. Blocked tensors
+ * need oneDNN; their arrays should be aligned to 64 bytes.
+ *
  * Two back ends with one contract: oneDNN (conv_dnnl.c), which keeps blocks of
  * pictures in its own layout inside the second-level cache, and im2col with
  * OpenBLAS (conv_blas.c). dpf_conv_new takes the first that can do the shape.
@@ -30,7 +36,18 @@ typedef struct dpf_conv_shape {
     int size, stride, pad, groups;
 } dpf_conv_shape;
 
+/* A step before or after the convolution of each chunk of pictures, done while the chunk
+ * is in cache: pictures first .. first + count - 1, whose y or dy starts at y. Called by
+ * several threads at once for different pictures; may itself use `threads` threads. */
+typedef struct dpf_chunk_hook {
+    void (*run)(void *context, int first, int count, int threads, float *y);
+    void *context;
+} dpf_chunk_hook;
+
 typedef struct dpf_conv dpf_conv;
+
+/* Which tensors are in blocks of 16 channels: a sum of these. */
+enum { DPF_BLOCK_X = 1, DPF_BLOCK_Y = 2 };
 
 typedef enum dpf_conv_backend { DPF_CONV_AUTO = 0, DPF_CONV_DNNL = 1, DPF_CONV_BLAS = 2 } dpf_conv_backend;
 
@@ -47,11 +64,25 @@ void dpf_conv_free(dpf_conv *conv);
 const dpf_conv_shape *dpf_conv_get_shape(const dpf_conv *conv);
 const char *dpf_conv_backend_name(const dpf_conv *conv); /* "oneDNN" or "OpenBLAS" */
 
+/* 1: this build and CPU run convolutions on blocked tensors. */
+int dpf_conv_can_block(void);
+
+/* dpf_conv_new for blocked tensors. Fails also with DPF_ERR_RANGE where channels do not
+ * fit in blocks. */
+dpf_status dpf_conv_new_blocked(dpf_conv **out, const dpf_conv_shape *shape, int blocks, int threads, dpf_error *err);
+
 /* y = conv(x, w). y is overwritten. */
 void dpf_conv_forward(dpf_conv *conv, const float *x, const float *w, float *y);
 
 /* dw += gradient of the weights; dx += gradient of the input, not computed when dx
  * is NULL. Both accumulate, as Darknet's layers do. */
 void dpf_conv_backward(dpf_conv *conv, const float *x, const float *w, const float *dy, float *dw, float *dx);
+
+/* The same with a hook, where y is blocked: `after` sees each chunk of y; `before` writes
+ * each chunk of dy, which exists nowhere else (dy is NULL). Each may be NULL. set_dx = 1:
+ * dx is overwritten instead of added to. */
+void dpf_conv_forward_hooked(dpf_conv *conv, const float *x, const float *w, float *y, const dpf_chunk_hook *after);
+void dpf_conv_backward_hooked(dpf_conv *conv, const float *x, const float *w, const float *dy,
+                              const dpf_chunk_hook *before, float *dw, float *dx, int set_dx);
 
 #endif

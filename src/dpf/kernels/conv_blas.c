@@ -27,7 +27,8 @@ static void blas_destroy(void *state) {
     free(conv);
 }
 
-static dpf_status blas_create(void **state, const dpf_conv_shape *s, int threads, dpf_error *err) {
+static dpf_status blas_create(void **state, const dpf_conv_shape *s, int blocks, int threads, dpf_error *err) {
+    (void)blocks; /* dpf_conv_new_blocked never comes here */
     blas_conv *conv = calloc(1, sizeof *conv);
     if (!conv)
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
@@ -135,12 +136,16 @@ static void blas_run(blas_conv *conv, const float *x, const float *w, float *y, 
     openblas_set_num_threads(blas_threads);
 }
 
-static void blas_forward(void *state, const float *x, const float *w, float *y) {
+static void blas_forward(void *state, const float *x, const float *w, float *y, const dpf_chunk_hook *after) {
+    (void)after; /* only with blocked tensors */
     blas_run(state, x, w, y, NULL, NULL);
 }
 
-static void blas_backward(void *state, const float *x, const float *w, const float *dy, float *dw, float *dx) {
+static void blas_backward(void *state, const float *x, const float *w, const float *dy, const dpf_chunk_hook *before,
+                          float *dw, float *dx, int set_dx) {
     blas_conv *conv = state;
+    (void)before;
+    (void)set_dx;
     blas_run(conv, x, w, NULL, dy, dx);
     dpf_sum_parts(dw, conv->dw, conv->weights, conv->weights, conv->threads, conv->threads);
 }

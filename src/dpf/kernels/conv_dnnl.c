@@ -15,6 +15,7 @@
 #ifndef DPF_NO_DNNL
 
 #include "conv_impl.h"
+#include "plane.h"
 
 #include <dnnl.h>
 #include <omp.h>
@@ -73,11 +74,13 @@ typedef struct worker {
     float *buffer[TENSORS];
     dnnl_memory_t scratch[STEPS];
     float *scratch_buffer;
-    float *sum_dw; /* running sum of G_DW over the worker's chunks, in G_DW's layout */
+    float *sum_dw;  /* running sum of G_DW over the worker's chunks, in G_DW's layout */
+    float *made_dy; /* a chunk of dy by the caller's hook; NULL unless y is blocked */
 } worker;
 
 typedef struct dnnl_conv {
     dpf_conv_shape s;
+    int blocks;                /* DPF_BLOCK_X, DPF_BLOCK_Y */
     int chunk, workers, inner; /* pictures a chunk; our threads; threads inside a primitive */
     dnnl_engine_t engine;
     dnnl_memory_desc_t md[TENSORS];
@@ -125,9 +128,11 @@ static int plain_md(dnnl_conv *conv) {
     dnnl_dims_t w = {s->n, s->c, s->size, s->size};
     dnnl_dims_t gw = {s->groups, s->n / s->groups, s->c / s->groups, s->size, s->size};
     int grouped = s->groups > 1;
-    return dnnl_memory_desc_init_by_tag(&conv->md[X], 4, x, dnnl_f32, dnnl_nchw) ||
-           dnnl_memory_desc_init_by_tag(&conv->md[DX], 4, x, dnnl_f32, dnnl_nchw) ||
-           dnnl_memory_desc_init_by_tag(&conv->md[Y], 4, y, dnnl_f32, dnnl_nchw) ||
+    dnnl_format_tag_t x_tag = conv->blocks & DPF_BLOCK_X ? dnnl_nChw16c : dnnl_nchw,
+                      y_tag = conv->blocks & DPF_BLOCK_Y ? dnnl_nChw16c : dnnl_nchw;
+    return dnnl_memory_desc_init_by_tag(&conv->md[X], 4, x, dnnl_f32, x_tag) ||
+           dnnl_memory_desc_init_by_tag(&conv->md[DX], 4, x, dnnl_f32, x_tag) ||
+           dnnl_memory_desc_init_by_tag(&conv->md[Y], 4, y, dnnl_f32, y_tag) ||
            dnnl_memory_desc_init_by_tag(&conv->md[W], grouped ? 5 : 4, grouped ? gw : w, dnnl_f32,
                                         grouped ? dnnl_goihw : dnnl_oihw) ||
            dnnl_memory_desc_init_by_tag(&conv->md[DW], grouped ? 5 : 4, grouped ? gw : w, dnnl_f32,
@@ -206,8 +211,9 @@ static int conv_primitives(dnnl_conv *conv, dnnl_primitive_attr_t attr) {
 static int conversion(dnnl_conv *conv, enum step step, enum tensor from, enum tensor to, dnnl_primitive_attr_t attr) {
     enum tensor own = from > DW ? from : to, plain = from > DW ? to : from;
     step_info *info = &conv->steps[step];
-    if (step != D_TO_DX && step != G_TO_DW && dnnl_memory_desc_equal(&conv->md[from], &conv->md[to])) {
-        conv->alias[own] = plain;
+    if (step != G_TO_DW && dnnl_memory_desc_equal(&conv->md[from], &conv->md[to])) {
+        if (step != D_TO_DX) /* a sum needs a place of its own: see add_dx */
+            conv->alias[own] = plain;
         return 0;
     }
     dnnl_primitive_desc_t pd;
@@ -264,7 +270,9 @@ static int build_worker(dnnl_conv *conv, worker *me) {
             scratch = dnnl_memory_desc_get_size(&conv->steps[i].scratch);
     me->scratch_buffer = dpf_aligned_floats(scratch / sizeof(float) + 1);
     me->sum_dw = dpf_aligned_floats(dnnl_memory_desc_get_size(&conv->md[G_DW]) / sizeof(float));
-    if (!me->scratch_buffer || !me->sum_dw)
+    if (conv->blocks & DPF_BLOCK_Y)
+        me->made_dy = dpf_aligned_floats(chunk_floats(conv, Y));
+    if (!me->scratch_buffer || !me->sum_dw || ((conv->blocks & DPF_BLOCK_Y) && !me->made_dy))
         return 1;
     for (int i = 0; i < STEPS; ++i)
         if (conv->steps[i].primitive &&
@@ -287,6 +295,7 @@ static void onednn_destroy(void *state) {
                 dnnl_memory_destroy(me->scratch[k]);
         free(me->scratch_buffer);
         free(me->sum_dw);
+        free(me->made_dy);
         if (me->stream)
             dnnl_stream_destroy(me->stream);
     }
@@ -321,11 +330,12 @@ static int build(dnnl_conv *conv) {
     return 0;
 }
 
-static dpf_status onednn_create(void **state, const dpf_conv_shape *s, int threads, dpf_error *err) {
+static dpf_status onednn_create(void **state, const dpf_conv_shape *s, int blocks, int threads, dpf_error *err) {
     dnnl_conv *conv = calloc(1, sizeof *conv);
     if (!conv)
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
     conv->s = *s;
+    conv->blocks = blocks;
     conv->weights = (size_t)s->n * (size_t)(s->c / s->groups) * (size_t)s->size * (size_t)s->size;
     int enough = s->batch >= threads;
     conv->workers = enough ? threads : 1;
@@ -375,7 +385,7 @@ static void share_of(const dnnl_conv *conv, int w, int *first, int *last) {
     *last = (int)((long)chunks * (w + 1) / conv->workers);
 }
 
-static void forward_worker(dnnl_conv *conv, int w, const float *x, float *y) {
+static void forward_worker(dnnl_conv *conv, int w, const float *x, float *y, const dpf_chunk_hook *after) {
     worker *me = &conv->team[w];
     size_t x_step = chunk_floats(conv, X), y_step = chunk_floats(conv, Y);
     int first, last;
@@ -386,6 +396,8 @@ static void forward_worker(dnnl_conv *conv, int w, const float *x, float *y) {
         run_step(conv, me, X_TO_F);
         run_step(conv, me, FORWARD);
         run_step(conv, me, F_TO_Y);
+        if (after)
+            after->run(after->context, c * conv->chunk, conv->chunk, conv->inner, y + (size_t)c * y_step);
     }
 }
 
@@ -395,27 +407,53 @@ static void convert_weights(dnnl_conv *conv, const float *w, enum step step) {
     run_step(conv, &conv->team[0], step);
 }
 
-static void onednn_forward(void *state, const float *x, const float *w, float *y) {
+static void onednn_forward(void *state, const float *x, const float *w, float *y, const dpf_chunk_hook *after) {
     dnnl_conv *conv = state;
     convert_weights(conv, w, W_TO_F);
     if (conv->workers == 1) {
-        forward_worker(conv, 0, x, y);
+        forward_worker(conv, 0, x, y, after);
         return;
     }
 #pragma omp parallel num_threads(conv->workers)
     for (int t = omp_get_thread_num(); t < conv->workers; t += omp_get_num_threads())
-        forward_worker(conv, t, x, y);
+        forward_worker(conv, t, x, y, after);
 }
 
-static void backward_worker(dnnl_conv *conv, int w, const float *x, const float *dy, float *dx) {
+/* The gradient of one chunk's input, which starts at dx. */
+static void input_gradient(dnnl_conv *conv, worker *me, float *dx, int set_dx) {
+    size_t floats = chunk_floats(conv, DX);
+    if (!conv->steps[D_TO_DX].primitive) { /* one layout, thus no padding: the address may change */
+        point(me, D_DX, set_dx ? dx : me->buffer[D_DX]);
+        run_step(conv, me, BACKWARD_DATA);
+        if (!set_dx)
+            dpf_plane_ops()->accumulate(me->buffer[D_DX], dx, floats, 1);
+        return;
+    }
+    if (set_dx)
+        memset(dx, 0, floats * sizeof *dx);
+    point(me, DX, dx);
+    run_step(conv, me, BACKWARD_DATA);
+    run_step(conv, me, D_TO_DX);
+}
+
+typedef struct gradients {
+    const float *x, *dy;
+    const dpf_chunk_hook *before; /* makes dy when it is not NULL */
+    float *dx;
+    int set_dx;
+} gradients;
+
+static void backward_worker(dnnl_conv *conv, int w, const gradients *g) {
     worker *me = &conv->team[w];
     size_t x_step = chunk_floats(conv, X), y_step = chunk_floats(conv, Y);
     size_t dw_floats = dnnl_memory_desc_get_size(&conv->md[G_DW]) / sizeof(float);
     int first, last, one_dy = conv->alias[G_DY] != G_DY;
     share_of(conv, w, &first, &last);
     for (int c = first; c < last; ++c) {
-        point(me, X, x + (size_t)c * x_step);
-        point(me, Y, dy + (size_t)c * y_step);
+        if (g->before)
+            g->before->run(g->before->context, c * conv->chunk, conv->chunk, conv->inner, me->made_dy);
+        point(me, X, g->x + (size_t)c * x_step);
+        point(me, Y, g->before ? me->made_dy : g->dy + (size_t)c * y_step);
         run_step(conv, me, X_TO_G);
         run_step(conv, me, Y_TO_D);
         if (!one_dy)
@@ -426,11 +464,8 @@ static void backward_worker(dnnl_conv *conv, int w, const float *x, const float 
         else
             for (size_t i = 0; i < dw_floats; ++i)
                 me->sum_dw[i] += me->buffer[G_DW][i];
-        if (dx) {
-            point(me, DX, dx + (size_t)c * x_step);
-            run_step(conv, me, BACKWARD_DATA);
-            run_step(conv, me, D_TO_DX);
-        }
+        if (g->dx)
+            input_gradient(conv, me, g->dx + (size_t)c * x_step, g->set_dx);
     }
     float *part = conv->parts + (size_t)w * conv->weights;
     if (first == last) {
@@ -442,15 +477,17 @@ static void backward_worker(dnnl_conv *conv, int w, const float *x, const float 
     run_step(conv, me, G_TO_DW);
 }
 
-static void onednn_backward(void *state, const float *x, const float *w, const float *dy, float *dw, float *dx) {
+static void onednn_backward(void *state, const float *x, const float *w, const float *dy, const dpf_chunk_hook *before,
+                            float *dw, float *dx, int set_dx) {
     dnnl_conv *conv = state;
+    const gradients g = {x, dy, before, dx, set_dx};
     convert_weights(conv, w, W_TO_D);
     if (conv->workers == 1) {
-        backward_worker(conv, 0, x, dy, dx);
+        backward_worker(conv, 0, &g);
     } else {
 #pragma omp parallel num_threads(conv->workers)
         for (int t = omp_get_thread_num(); t < conv->workers; t += omp_get_num_threads())
-            backward_worker(conv, t, x, dy, dx);
+            backward_worker(conv, t, &g);
     }
     dpf_sum_parts(dw, conv->parts, conv->weights, conv->weights, conv->workers,
                   conv->workers > 1 ? conv->workers : conv->inner);

@@ -9,10 +9,13 @@
 
 typedef struct conv_backend {
     const char *name;
-    dpf_status (*create)(void **state, const dpf_conv_shape *shape, int threads, dpf_error *err);
+    /* blocks: as for dpf_conv_new_blocked */
+    dpf_status (*create)(void **state, const dpf_conv_shape *shape, int blocks, int threads, dpf_error *err);
     void (*destroy)(void *state);
-    void (*forward)(void *state, const float *x, const float *w, float *y);
-    void (*backward)(void *state, const float *x, const float *w, const float *dy, float *dw, float *dx);
+    /* after, before: NULL, or hooks of a convolution whose y is blocked (then dy is NULL). */
+    void (*forward)(void *state, const float *x, const float *w, float *y, const dpf_chunk_hook *after);
+    void (*backward)(void *state, const float *x, const float *w, const float *dy, const dpf_chunk_hook *before,
+                     float *dw, float *dx, int set_dx);
 } conv_backend;
 
 extern const conv_backend dpf_conv_blas;
