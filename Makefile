@@ -91,7 +91,7 @@ $(BUILD)/flags: FORCE
 	    echo '$(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(abspath $(DARKNET))' > $@
 
 # Data
-$(BUILD)/fashion: $(BUILD)/data/fashion.o
+$(BUILD)/fashion $(BUILD)/pieces: $(BUILD)/%: $(BUILD)/data/%.o
 	$(LINK) $^ -lstb -lz -lm
 
 data: $(BUILD)/fashion ## Fashion-MNIST as PNG files and lists, in build/data/fashion

@@ -8,6 +8,11 @@
 #   DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg (or .png)
 #   OUT/NAME.data, train.list, test.list, labels.list, names.list, backup/
 #
+# or, for a detector, a folder as Pascal VOC has it, with Darknet's label files:
+#
+#   DIR/JPEGImages/*.jpg, DIR/labels/*.txt, DIR/ImageSets/Main/{trainval,test}.txt, DIR/classes.names
+#   OUT/NAME.data, train.list (of trainval), test.list, names.list, backup/
+#
 # Darknet looks for each label anywhere in the path of a picture, so the labels are
 # "/CLASS/" with both slashes: "cat" would also be found in "/data/concatenated/". A
 # class whose label occurs in the path of DIR itself is refused, as is one that stands
@@ -20,6 +25,33 @@ die() {
 }
 
 [ $# = 2 ] || [ $# = 3 ] || die "usage: make-lists.sh DIR OUT [NAME]"
+# detector: checks that each picture of a split is there, and has a label file.
+detector() {
+    local dir=$1 out=$2 name=$3 part split id
+    for part in train test; do
+        split=$dir/ImageSets/Main/$part.txt
+        [ "$part" = test ] || split=$dir/ImageSets/Main/trainval.txt
+        [ -f "$split" ] || die "$split: no such file"
+        while read -r id; do
+            [ -f "$dir/JPEGImages/$id.jpg" ] || die "$split: no picture $dir/JPEGImages/$id.jpg"
+            [ -f "$dir/labels/$id.txt" ] || die "$split: no labels $dir/labels/$id.txt"
+            echo "$dir/JPEGImages/$id.jpg"
+        done <"$split" >"$out/$part.list"
+        [ -s "$out/$part.list" ] || die "$split: is empty"
+    done
+    grep . "$dir/classes.names" >"$out/names.list" || die "$dir/classes.names: one name a line is needed"
+    printf '%s\n' "classes = $(wc -l <"$out/names.list")" "train   = $out/train.list" "valid   = $out/test.list" \
+        "names   = $out/names.list" "backup  = $out/backup" >"$out/$name.data"
+    echo "$out/$name.data: $(wc -l <"$out/names.list") classes, $(wc -l <"$out/train.list") pictures to train, $(wc -l <"$out/test.list") to test"
+}
+if [ -d "$1/ImageSets/Main" ]; then
+    mkdir -p "$2/backup"
+    dir=$(realpath "$1")
+    [[ $dir != *[[:space:]]* ]] || die "$dir: Darknet drops blanks from lists"
+    detector "$dir" "$(realpath "$2")" "${3:-$(basename "$1")}"
+    exit
+fi
+
 [ -d "$1/train" ] || die "$1/train: no such folder"
 [ -d "$1/test" ] || die "$1/test: no such folder"
 mkdir -p "$2/backup"

@@ -40,7 +40,7 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o
 	$(LINK) $^ $(LIBS)
 endif
 
-check: $(if $(findstring e2e,$(SUITES)),all $(BUILD)/fashion $(BUILD)/bench/plot) $(UNIT) $(FUZZ)
+check: $(if $(findstring e2e,$(SUITES)),all $(BUILD)/fashion $(BUILD)/pieces $(BUILD)/bench/plot) $(UNIT) $(FUZZ)
 	@BUILD=$(BUILD) tests/run $(SUITES)
 
 fuzz-run: $(FUZZ)

@@ -80,7 +80,7 @@ static dpf_status take_flag(const args_flag *flag, const char *value, dpf_error 
         return DPF_OK;
     case ARGS_IGNORED_SWITCH:
     case ARGS_IGNORED_VALUE:
-        say("note: %s is ignored, this program computes on the CPU", flag->name);
+        say("note: %s is ignored: this program computes on the CPU and opens no windows", flag->name);
         return DPF_OK;
     }
     return DPF_OK;
@@ -120,4 +120,20 @@ dpf_status args_parse(int argc, char *const *argv, const args_flag *flags, size_
     if (found < least)
         return dpf_fail(err, DPF_ERR_ARGUMENT, "too few arguments; usage: %s", usage);
     return DPF_OK;
+}
+
+char *args_join(char *const *words) {
+    size_t length = 1;
+    for (size_t i = 0; words[i]; i++)
+        length += strlen(words[i]) + 1;
+    char *text = malloc(length), *at = text;
+    if (!text)
+        return NULL;
+    *at = 0;
+    for (size_t i = 0; words[i]; i++) {
+        if (i)
+            *at++ = ' ';
+        at = stpcpy(at, words[i]);
+    }
+    return text;
 }

@@ -42,4 +42,7 @@ typedef struct args_flag {
 dpf_status args_parse(int argc, char *const *argv, const args_flag *flags, size_t flag_count, const char **words,
                       size_t least, size_t most, const char *usage, dpf_error *err);
 
+/* The words of a command line with blanks between them, malloc'd; NULL: out of memory. */
+char *args_join(char *const *words);
+
 #endif

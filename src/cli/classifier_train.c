@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <omp.h>
 
 #include "args.h"
@@ -26,8 +25,9 @@ typedef struct job {
     int novalid;
 } job;
 
-static dpf_status check(void *self, const dn_info *info, dpf_error *err) {
+static dpf_status check(void *self, const dn_net *net, const dn_info *info, dpf_error *err) {
     const job *j = self;
+    (void)net;
     if (info->width != info->height)
         return dpf_fail(err, DPF_ERR_RANGE,
                         "'%s': width=%d and height=%d: must be equal, for Darknet crops training pictures of a "
@@ -73,23 +73,6 @@ static dpf_status read_data(job *j, const char *path, dpf_error *err) {
     return classifier_valid_list(&j->valid, &j->class_of, &j->data, &j->labels, err);
 }
 
-/* The words of a command line with blanks between them; NULL: out of memory. */
-static char *join(char *const *words) {
-    size_t length = 1;
-    for (size_t i = 0; words[i]; i++)
-        length += strlen(words[i]) + 1;
-    char *text = malloc(length), *at = text;
-    if (!text)
-        return NULL;
-    *at = 0;
-    for (size_t i = 0; words[i]; i++) {
-        if (i)
-            *at++ = ' ';
-        at = stpcpy(at, words[i]);
-    }
-    return text;
-}
-
 static dpf_status read_args(job *j, int argc, char **argv, char *const *command_line, const char **data_path,
                             char **resume, dpf_error *err) {
     train_options *o = &j->options;
@@ -107,7 +90,7 @@ static dpf_status read_args(job *j, int argc, char **argv, char *const *command_
     *data_path = words[0];
     o->cfg = words[1];
     o->weights = words[2];
-    o->command = join(command_line);
+    o->command = args_join(command_line);
     if (asprintf(resume, "darknet classifier train %s %s", words[0], words[1]) < 0)
         *resume = NULL;
     o->resume = *resume;

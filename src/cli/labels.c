@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "say.h"
 
 /* Other programs round; a centre of 1.00001 is no error. */
@@ -199,6 +201,16 @@ dpf_status labels_read(labels *out, imagelist *list, int classes, dpf_error *err
             imagelist_file(list), all.missing, all.pictures, first_missing);
     *out = all;
     return DPF_OK;
+}
+
+uint64_t labels_hash(const labels *all) {
+    uint64_t hash = 1; /* of no boxes at all, too, it is not 0 */
+    for (size_t i = 0; i < all->pictures; i++) {
+        const dn_boxes *of = &all->of[i];
+        hash = XXH64(&of->count, sizeof of->count, hash);
+        hash = of->count ? XXH64(of->list, of->count * sizeof *of->list, hash) : hash; /* a dn_box has no gaps */
+    }
+    return hash;
 }
 
 void labels_free(labels *all) {

@@ -33,6 +33,9 @@ dpf_status labels_parse(const char *file, const char *text, size_t size, int cla
 
 /* Reads the label files of all pictures. Fails when none of the pictures has one. */
 dpf_status labels_read(labels *out, imagelist *list, int classes, dpf_error *err);
+
+/* Says whether another run had the same boxes for the same pictures. */
+uint64_t labels_hash(const labels *all);
 void labels_free(labels *all); /* safe on a zeroed struct */
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "../dpf/model/file.h"
 
-static const char HEADER[] = "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived\n";
+static const char HEADER[] = "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived,score\n";
 
 struct train_log {
     int fd;
@@ -42,9 +42,12 @@ static dpf_status keep_row(train_log *log, const report_row *row, dpf_error *err
 }
 
 static int print_row(FILE *file, const report_row *row) {
-    return fprintf(file, "%zu,%.6g,%.6g,%.6g,%.6f,%.1f,%zu,%zu\n", row->iteration, (double)row->loss,
+    char score[32] = "";
+    if (row->scored)
+        snprintf(score, sizeof score, "%.4f", row->score);
+    return fprintf(file, "%zu,%.6g,%.6g,%.6g,%.6f,%.1f,%zu,%zu,%s\n", row->iteration, (double)row->loss,
                    (double)row->average_loss, (double)row->rate, row->sparsity, row->images_per_s, row->flips,
-                   row->revived);
+                   row->revived, score);
 }
 
 /* Takes over rows of an earlier run. A line that is not a row ends it: what a crash
@@ -57,11 +60,14 @@ static dpf_status take_over(train_log *log, size_t start, dpf_error *err) {
         return DPF_OK;
     if (fgets(line, sizeof line, old) && strcmp(line, HEADER) == 0)
         while (!status && fgets(line, sizeof line, old)) {
-            report_row row;
-            if (!strchr(line, '\n') ||
-                sscanf(line, "%zu,%f,%f,%f,%lf,%lf,%zu,%zu", &row.iteration, &row.loss, &row.average_loss, &row.rate,
-                       &row.sparsity, &row.images_per_s, &row.flips, &row.revived) != 8)
+            report_row row = {0};
+            int got = strchr(line, '\n') ? sscanf(line, "%zu,%f,%f,%f,%lf,%lf,%zu,%zu,%lf", &row.iteration, &row.loss,
+                                                  &row.average_loss, &row.rate, &row.sparsity, &row.images_per_s,
+                                                  &row.flips, &row.revived, &row.score)
+                                         : 0;
+            if (got < 8)
                 break;
+            row.scored = got == 9;
             if (row.iteration > start || (log->count && row.iteration <= log->rows[log->count - 1].iteration))
                 break;
             status = keep_row(log, &row, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * NAME_log.csv: one line an iteration, on disk as soon as it happened. A run that
+ * NAME_log.csv: one line an iteration, on disk as soon as it happened; the last field is
+ * empty except where the model was scored. A run that
  * goes on at iteration t keeps the lines up to t of an earlier log.
  */
 #ifndef DPF_CLI_LOG_H

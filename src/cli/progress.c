@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,4 +147,24 @@ void progress_end(void) {
     drawn = 0;
     say_set_eraser(NULL);
     fflush(stdout);
+}
+
+int progress_hush(void) {
+    if (!isatty(STDOUT_FILENO))
+        return -1;
+    fflush(stdout);
+    const int saved = dup(STDOUT_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (saved >= 0 && null >= 0)
+        dup2(null, STDOUT_FILENO);
+    if (null >= 0)
+        close(null);
+    return saved;
+}
+
+void progress_unhush(int saved) {
+    if (saved < 0)
+        return;
+    fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
 }

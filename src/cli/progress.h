@@ -29,6 +29,12 @@ void progress_bar(const progress_state *state, size_t width, char *text, size_t 
 /* "1 h 02 m 05 s", "2 m 05 s", "5.2 s" */
 void progress_time(double seconds, char *text, size_t size);
 
+/* Darknet's detection layers print a line for each batch. Where there is a bar it would be torn
+ * apart, so stdout is turned off while Darknet trains; elsewhere those lines are part of the log
+ * that scripts know. hush returns what unhush wants back. */
+int progress_hush(void);
+void progress_unhush(int saved);
+
 /* Monotonic seconds. */
 double progress_now(void);
 

@@ -16,6 +16,8 @@ typedef struct report_row { /* one iteration, also one line of NAME_log.csv */
     double images_per_s;
     size_t flips;   /* mask bits that changed before this iteration, 0 when the mask did not */
     size_t revived; /* of these, pruned -> kept */
+    int scored;     /* 1: the model was scored after this iteration */
+    double score;   /* 0..100 */
 } report_row;
 
 typedef struct report_layer {

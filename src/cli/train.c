@@ -76,7 +76,9 @@ static dpf_status iterate(train_state *run, const train_options *options, dpf_er
     if (!status)
         status = run->task->load(run->task->self, run->net, run->paths, run->images, iteration, &data, err);
     if (!status) {
+        const int hushed = progress_hush();
         status = dn_train(run->net, data, &row.loss, err);
+        progress_unhush(hushed);
         run->unsavable = status != DPF_OK; /* half an iteration, or weights that are no numbers */
     }
     dn_data_free(data);
@@ -89,10 +91,11 @@ static dpf_status iterate(train_state *run, const train_options *options, dpf_er
     row.average_loss = run->average;
     const double seconds = progress_now() - began;
     row.images_per_s = (double)run->images / seconds;
-    status = log_row(run, &row, err);
+    const dpf_status watched = train_watch(run, &row, err);
+    status = log_row(run, &row, watched ? NULL : err);
     show(run, &row, seconds);
-    if (status)
-        return status;
+    if (watched || status)
+        return watched ? watched : status;
     status = train_state_save_due(run, options, err);
     run->unsavable = status != DPF_OK; /* what could not be written now cannot be written a moment later */
     return status;

@@ -46,13 +46,17 @@ typedef struct train_task {
     void *self;
     uint64_t hash; /* of what besides the list says what a picture means; 0: nothing */
     /* Does the network fit the task? Called once, before anything is written. */
-    dpf_status (*check)(void *self, const dn_info *info, dpf_error *err);
+    dpf_status (*check)(void *self, const dn_net *net, const dn_info *info, dpf_error *err);
     dpf_status (*load)(void *self, dn_net *net, const char *const *paths, size_t count, size_t iteration, dn_data **out,
                        dpf_error *err);
     /* Scores the saved pruned model, prints its result line, and fills at most
      * `room` scores; NULL: there is nothing to score with. */
     dpf_status (*score)(void *self, const char *weights, report_score *scores, size_t room, size_t *count,
                         dpf_error *err);
+    /* The same in short, now and then during training (train_watch.c): prints nothing, sets one
+     * value in per cent. NULL: only the end counts. */
+    dpf_status (*watch)(void *self, const char *weights, double *value, dpf_error *err);
+    const char *watch_name; /* "mAP@0.50" */
 } train_task;
 
 /* Runs the training; the program's exit status. */

@@ -60,6 +60,26 @@ static report_layer *layers_of(const train_state *run, size_t *count) {
     return layers;
 }
 
+/* Those of the log's rows, then the final ones; *count grows. NULL: out of memory. */
+static report_score *all_scores(const train_state *run, const report_score *scores, size_t *count) {
+    size_t rows_count, n = 0;
+    const report_row *rows = train_log_rows(run->log, &rows_count);
+    for (size_t i = 0; i < rows_count; i++)
+        n += rows[i].scored != 0;
+    report_score *all = calloc(n + *count + 1, sizeof *all);
+    n = 0;
+    for (size_t i = 0; all && i < rows_count; i++)
+        if (rows[i].scored && run->task->watch_name) {
+            all[n] = (report_score){.iteration = rows[i].iteration, .value = rows[i].score};
+            snprintf(all[n].name, sizeof all[n].name, "%s", run->task->watch_name);
+            n++;
+        }
+    for (size_t i = 0; all && i < *count; i++)
+        all[n++] = scores[i];
+    *count = n;
+    return all;
+}
+
 dpf_status train_report(train_state *run, const train_options *options, const report_score *scores, size_t count,
                         dpf_error *err) {
     const dpf_pruner *pruner = dn_pruner(run->net);
@@ -67,6 +87,12 @@ dpf_status train_report(train_state *run, const train_options *options, const re
     size_t layers_count, rows_count;
     report_layer *layers = layers_of(run, &layers_count);
     const report_row *rows = train_log_rows(run->log, &rows_count);
+    report_score *all = all_scores(run, scores, &count);
+    if (!layers || !all) {
+        free(layers);
+        free(all);
+        return dpf_fail_memory(err, rows_count * sizeof *all, "the report");
+    }
     if (pruner)
         dpf_text(pruner, text, sizeof text);
     const report page = {
@@ -77,7 +103,7 @@ dpf_status train_report(train_state *run, const train_options *options, const re
         .rows_count = rows_count,
         .layers = layers,
         .layers_count = layers_count,
-        .scores = scores,
+        .scores = all,
         .scores_count = count,
         .parameters = dn_graph(run->net)->parameters,
         .seconds = run->seconds_before + run->seconds,
@@ -85,6 +111,7 @@ dpf_status train_report(train_state *run, const train_options *options, const re
     };
     dpf_status status = report_write(&page, run->files.report, err);
     free(layers);
+    free(all);
     return status;
 }
 
@@ -114,6 +141,8 @@ static void summary(const train_state *run) {
     }
     print_file(run->files.final, pruner ? "pruned model" : "model");
     print_file(run->files.last, "to go on from");
+    if (run->task->watch && run->best >= 0)
+        print_file(run->files.best, "best model");
     print_file(run->files.log, "log");
     print_file(run->files.report, "report");
     fflush(stdout);

@@ -11,6 +11,7 @@
 
 typedef struct train_files {
     char *final, *last, *log, *report;
+    char *best, *trial; /* where the task watches its score */
 } train_files;
 
 typedef struct train_state {
@@ -38,6 +39,7 @@ typedef struct train_state {
     int unsavable, log_late; /* 1: memory no longer holds a whole iteration; the log lacks rows */
     double images_per_s;     /* smoothed */
     double began, seconds;
+    double best; /* score so far at the final sparsity, or -1 */
 } train_state;
 
 /* Opens and checks everything; writes nothing but probes until all is good, then starts the log. */
@@ -66,6 +68,12 @@ dpf_status train_state_save(train_state *run, dpf_error *err);
  * iteration's name, and every TRAIN_SAVE_SECONDS. */
 enum { TRAIN_SAVE_SECONDS = 600 };
 dpf_status train_state_save_due(train_state *run, const train_options *options, dpf_error *err);
+
+/* Takes the best score so far from the log's rows. */
+void train_watch_start(train_state *run);
+
+/* After an iteration: scores the pruned model when it is time, into *row, and keeps the best. */
+dpf_status train_watch(train_state *run, report_row *row, dpf_error *err);
 
 void train_free(train_state *run);
 

@@ -20,8 +20,11 @@ static dpf_status name_files(train_state *run, const train_options *options, dpf
         run->files.last = files_name(options->backup, run->name, "_last.weights");
         run->files.log = files_name(options->backup, run->name, "_log.csv");
         run->files.report = files_name(options->backup, run->name, "_report.html");
+        run->files.best = files_name(options->backup, run->name, "_best.weights");
+        run->files.trial = files_name(options->backup, run->name, "_trial.weights");
     }
-    if (!run->name || !run->files.final || !run->files.last || !run->files.log || !run->files.report)
+    if (!run->name || !run->files.final || !run->files.last || !run->files.log || !run->files.report ||
+        !run->files.best || !run->files.trial)
         return dpf_fail_memory(err, 4096, "file names");
     return DPF_OK;
 }
@@ -96,9 +99,9 @@ dpf_status train_start(train_state *run, const train_options *options, dpf_error
     if (!status)
         status = open_net(run, options, err);
     if (!status)
-        status = train_state_take(run, options, err);
+        status = run->task->check(run->task->self, run->net, &run->info, err);
     if (!status)
-        status = run->task->check(run->task->self, &run->info, err);
+        status = train_state_take(run, options, err);
     if (status)
         return status;
     run->paths = calloc(run->images, sizeof *run->paths);
@@ -111,6 +114,8 @@ dpf_status train_start(train_state *run, const train_options *options, dpf_error
         status = train_state_probe(run, options, err);
     if (!status)
         status = train_log_open(&run->log, run->files.log, run->first, err);
+    if (!status)
+        train_watch_start(run);
     return status;
 }
 
@@ -123,6 +128,8 @@ void train_free(train_state *run) {
     free(run->files.last);
     free(run->files.log);
     free(run->files.report);
+    free(run->files.best);
+    free(run->files.trial);
     free(run->paths);
     *run = (train_state){0};
 }

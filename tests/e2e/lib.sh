@@ -73,6 +73,13 @@ fashion() {
     [[ -f $FASHION/fashion.data ]] || { mkdir -p "$FASHION" && "$BUILD/fashion" -n "$1" "$FASHION" >/dev/null; }
 }
 
+# pieces N: a small set for detectors in $PIECES, N pictures for each part; made once.
+pieces() {
+    fashion 200
+    PIECES=$PWD/$BUILD/data/pieces-$1
+    [[ -f $PIECES/pieces.data ]] || "$BUILD/pieces" -n "$1" "$FASHION" "$PIECES" >/dev/null
+}
+
 finish() {
     echo "1..$count"
     exit $((bad > 0))

@@ -32,7 +32,7 @@ for file in tiny_final.weights tiny_last.weights tiny_last.state tiny_log.csv ti
 done
 is "nothing else is left in the folder" "$(find backup -type f | wc -l)" = 5
 is "header of the log" "$(head -n 1 backup/tiny_log.csv)" = \
-    "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived"
+    "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived,score"
 is "a line an iteration in the log" "$(wc -l <backup/tiny_log.csv)" = 41
 is "the pruned model is not the dense one" "$(cmp -s backup/tiny_final.weights backup/tiny_last.weights; echo $?)" = 1
 

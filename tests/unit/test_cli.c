@@ -229,7 +229,7 @@ static void a_log_goes_on(void **state) {
     snprintf(path, sizeof path, "%s/x_log.csv", folder);
     assert_int_equal(train_log_open(&log, path, 0, &err), DPF_OK);
     for (size_t i = 1; i <= 10; i++) {
-        const report_row row = {i, 1.5f, 2.5f, 0.1f, 0.9, 100, i, i / 2};
+        const report_row row = {i, 1.5f, 2.5f, 0.1f, 0.9, 100, i, i / 2, i == 7, 12.5};
         assert_int_equal(train_log_add(log, &row, &err), DPF_OK);
     }
     assert_int_equal(train_log_close(log, &err), DPF_OK);
@@ -243,6 +243,8 @@ static void a_log_goes_on(void **state) {
     assert_int_equal(rows[9].iteration, 10);
     assert_int_equal(rows[9].flips, 10);
     assert_int_equal(rows[9].revived, 5);
+    assert_true(!rows[5].scored && rows[6].scored && !rows[7].scored);
+    assert_float_equal(rows[6].score, 12.5, 1e-6);
     train_log_close(log, &err);
     assert_int_equal(train_log_open(&log, path, 4, &err), DPF_OK); /* going on from an older checkpoint */
     train_log_rows(log, &count);

@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The ordinary life of a detector on a small set made here: train, score, look at
+# pictures, result files; and label files that are not as they should be.
+source tests/e2e/lib.sh
+pieces 200
+top=$PWD
+cd "$WORK" || exit 2
+
+mkdir -p backup
+sed "s|^backup.*|backup = backup|" "$PIECES/pieces.data" >pieces.data
+tiny() { # tiny MAX_BATCHES RANDOM [MORE...]
+    local most=$1 random=$2 filters
+    shift 2
+    printf '%s\n' '[net]' batch=16 subdivisions=2 width=96 height=96 channels=3 learning_rate=0.002 momentum=0.9 \
+        decay=0.0005 burn_in=20 "max_batches=$most" hue=.05 saturation=1.2 exposure=1.2 >tiny.cfg
+    for filters in 8 16 32; do
+        printf '%s\n' '[convolutional]' batch_normalize=1 "filters=$filters" size=3 stride=2 pad=1 activation=leaky >>tiny.cfg
+    done
+    printf '%s\n' '[convolutional]' batch_normalize=1 filters=32 size=3 stride=1 pad=1 activation=leaky '[convolutional]' \
+        filters=16 size=1 stride=1 pad=1 activation=linear '[yolo]' mask=0,1 anchors=24,26,38,38 classes=3 num=2 jitter=.1 \
+        ignore_thresh=.6 truth_thresh=1 "random=$random" "$@" >>tiny.cfg
+}
+# shellcheck disable=SC2317 # called through passes
+train() { "$DPF" detector train pieces.data tiny.cfg "$@"; }
+# above VALUE: the last line of the last command is a mAP of more than that
+above() { tail -n 1 "$OUT" | awk -v least="$1" '/^mAP@0\.50 = [0-9.]+ %$/ && $3 > least { found = 1 } END { exit !found }'; }
+
+# Training
+tiny 120 0 '[dpf]' sparsity=0.6 end=60
+passes "train" train -seed 1 -map
+above 30
+result $? "it learns: mAP above 30 %"
+cp "$OUT" train.out
+is "Darknet's lines of the detection layer" "$(grep -cE '^Region 5 Avg IOU: ' "$OUT")" = 240 # 2 of 120 iterations
+is "the score during training, with the best" "$(grep -cE '^mAP@0.50 = [0-9.]+ % at iteration 1[02]0, ' "$OUT")" = 2
+for file in final.weights last.weights last.state best.weights log.csv report.html; do is "tiny_$file is written" -s "backup/tiny_$file"; done
+is "nothing else is left in the folder" "$(find backup -type f | wc -l)" = 6
+is "scores are in the log" "$(awk -F, 'NR > 1 && $9 != "" { n++ } END { print n }' backup/tiny_log.csv)" = 2
+is "and in the report" "$(grep -c 'mAP@0.50' backup/tiny_report.html)" -ge 1
+mv backup first && mkdir backup
+passes "train again" train -seed 1 -novalid
+is "one seed, one model" "$(cmp first/tiny_final.weights backup/tiny_final.weights && echo same)" = same
+tiny 12 0 '[dpf]' sparsity=0.6 end=6
+passes "another seed" train -seed 2 -novalid
+mv backup/tiny_last.weights other.weights
+passes "the first seed, shortly" train -seed 1 -novalid
+is "another seed, another model" "$(cmp -s other.weights backup/tiny_last.weights; echo $?)" = 1
+sed '/^\[dpf\]/,$d' tiny.cfg >plain.cfg
+printf '%s\n' '[dpf]' sparsity=0.6 end=6 >tiny.dpf.cfg
+passes "the section from a file of its own" "$DPF" detector train pieces.data plain.cfg -dpf tiny.dpf.cfg -seed 1 -novalid
+is "gives the same model" "$(cmp backup/plain_final.weights backup/tiny_final.weights && echo same)" = same
+
+# Scoring
+tiny 120 0 '[dpf]' sparsity=0.6 end=60
+map() { "$DPF" detector map pieces.data tiny.cfg first/tiny_final.weights "$@"; }
+passes "map" map
+is "the same score as at the end of the training" "$(tail -n 1 "$OUT")" = "$(tail -n 1 train.out)"
+is "a line a class" "$(grep -cE '^ +[012]  (trouser|bag|ankle boot) ' "$OUT")" = 3
+passes "map at another IoU" map -iou_thresh 0.75
+prints "its last line" '^mAP@0\.75 = [0-9.]+ %$'
+passes "map at 11 points" map -points 11
+prints "says so" 'precision at 11 recalls'
+passes "map with letterbox" map -letter_box
+is "square pictures need none" "$(tail -n 1 "$OUT")" = "$(tail -n 1 train.out)"
+fails "map at 12 points" '-points 12: 0 .*11 or 101' map -points 12
+fails "a threshold above 1" "-thresh '2': a number from 0 to 1" map -thresh 2
+
+# Several sizes
+tiny 2 1
+passes "train with random=1" train -seed 3 -novalid
+is "the largest size for the last iterations" "$(grep -A 1 Resizing "$OUT" | tail -n 1)" = 608
+cp backup/tiny_final.weights sizes.weights
+passes "again" train -seed 3 -novalid
+is "is the same" "$(cmp sizes.weights backup/tiny_final.weights && echo same)" = same
+
+# Labels that are not as they should be: a copy with relative paths
+tiny 6 0
+mkdir -p some/images some/labels
+for i in 0 1 2 3 4 5 6 7; do
+    cp "$PIECES/images/train0000$i.png" some/images/
+    cp "$PIECES/labels/train0000$i.txt" some/labels/
+    echo "some/images/train0000$i.png"
+done >some.list
+sed "s|^train.*|train = some.list|; s|^valid.*|valid = some.list|" pieces.data >some.data
+echo "3 .5 .5 .1 .1" >>some/labels/train00001.txt
+echo "0 .5 .5 .1" >some/labels/train00002.txt
+printf '0 .5 .5 .1 .1\n0 1.5 .5 .1 .1\n' >some/labels/train00003.txt
+rm some/labels/train00004.txt
+: >some/labels/train00005.txt
+passes "bad labels are passed over" "$DPF" detector train some.data tiny.cfg -seed 1
+is "a class too high" "$(grep -cE "^darknet: some/labels/train00001.txt:[0-9]+: class 3, but there are 3 classes .*'some/images/train00001.png' is skipped" "$ERR")" = 2
+is "a number too few" "$(grep -c "some/labels/train00002.txt:1: five numbers" "$ERR")" = 2
+is "a centre outside" "$(grep -c "some/labels/train00003.txt:2: x is 1.5" "$ERR")" = 2
+is "counted" "$(grep -c "3 of 8 images cannot be used" "$ERR")" -ge 1
+is "no label file is no object" "$(grep -c "1 of 8 pictures have no label file ('some/images/train00004.png'" "$ERR")" -ge 1
+prints "the score is of the others" '^5 images, '
+rm -r some/labels
+fails "no label file at all" "none of its 8 pictures has a label file; .*'some/labels/train00000.txt'" "$DPF" detector train some.data tiny.cfg
+
+# refused NAME PATTERN COMMAND...: fails, and the folder of results is as it was.
+cp -r backup kept
+refused() {
+    fails "$@"
+    diff -r kept backup >/dev/null 2>&1
+    result $? "$1: earlier files are untouched"
+}
+sed 's/^classes.*/classes = 4/' pieces.data >four.data
+refused "classes that differ" "finds 3 classes, but 'classes' of 'four.data' is 4" "$DPF" detector train four.data tiny.cfg
+sed '/^valid/d' pieces.data >novalid.data
+refused "-map without a list" "-map scores the list 'valid', but the data file has none" "$DPF" detector train novalid.data tiny.cfg -map
+refused "an unknown flag" "unknown flag '-maps'; did you mean '-map'" train -maps
+sed 's/^jitter.*/jitter=1.5/' tiny.cfg >wild.cfg
+refused "jitter that turns pictures inside out" 'wild.cfg:[0-9]+: jitter=1.5: must be' "$DPF" detector train pieces.data wild.cfg
+sed 's/^random.*/max=200/' tiny.cfg >many.cfg
+refused "more boxes than Darknet has room for" 'max=200 \(more than 90\) needs' "$DPF" detector train pieces.data many.cfg
+tiny 6 1 && sed -i '0,/^\[yolo\]/s//[dropout]\n[yolo]/' tiny.cfg
+refused "random=1 with a layer of fixed size" '\(dropout\) keeps its size, so random=1' train
+printf '%s\n' '[net]' batch=2 width=8 height=8 channels=3 max_batches=3 '[connected]' output=3 '[softmax]' >class.cfg
+refused "a classifier" 'class.cfg:[0-9]+: the last layer is \[softmax\]; a detector ends' "$DPF" detector train pieces.data class.cfg
+refused "no verb" "'detector' wants to know" "$DPF" detector
+refused "an unknown verb" "unknown verb of 'detector' 'trian'; did you mean 'train'" "$DPF" detector trian a b
+cd "$top" || exit 2
+
+finish
