@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * libdpf: Dynamic Pruning with Feedback (Lin et al., ICLR 2020) for any training loop
- * in C. The one public header; link with -ldpf (pkg-config dpf).
+ * in C, and a runtime that executes networks, sparse or dense, without Darknet. The one
+ * public header; link with -ldpf (pkg-config dpf).
  *
  * The letters, used the same way everywhere: w dense weights; m mask, one bit a weight,
  * 1 = kept; w~ = m * w, what forward and backward read; s sparsity, the share of
@@ -24,7 +25,7 @@
  *     }
  *
  * Nothing here prints, exits or keeps global state. Objects may be used by one thread
- * at a time; different objects by different threads.
+ * at a time; different objects by different threads. (A dpf_model may be used by many.)
  */
 #ifndef DPF_H
 #define DPF_H
@@ -192,6 +193,133 @@ size_t dpf_pruner_tensors(const dpf_pruner *pruner);
 void dpf_pruner_get_stats(const dpf_pruner *pruner, dpf_pruner_stats *out);
 void dpf_pruner_get_tensor_stats(const dpf_pruner *pruner, size_t i, dpf_tensor_stats *out);
 const dpf_options *dpf_pruner_options(const dpf_pruner *pruner);
+
+/* --- running a network ---------------------------------------------------------------
+ * Inference without Darknet: a model is loaded once and then only read, so any number of
+ * contexts, one for each thread that runs it, may use it at the same time. A context owns
+ * all memory that a run writes; running allocates nothing.
+ *
+ *     dpf_model *model;
+ *     dpf_context *context;
+ *     const dpf_object *found;
+ *     size_t count;
+ *     if (dpf_model_load(&model, "net.dpf", NULL, NULL, &err) || dpf_context_new(&context, model, &err) ||
+ *         dpf_context_set_pixels(context, 0, rgb, width, height, 3, DPF_FIT_LETTERBOX, &err) ||
+ *         dpf_context_run(context, &err) || dpf_context_detections(context, 0, NULL, &found, &count, &err))
+ *         fprintf(stderr, "%s\n", err.text);
+ *
+ * Free contexts before their model. */
+
+typedef struct dpf_model dpf_model;
+typedef struct dpf_context dpf_context;
+
+typedef enum dpf_engine {
+    DPF_ENGINE_AUTO = 0,  /* each convolution dense or sparse, by a cost model */
+    DPF_ENGINE_DENSE = 1, /* all dense */
+    DPF_ENGINE_SPARSE = 2 /* all sparse where the sparse kernel can */
+} dpf_engine;
+
+typedef struct dpf_model_options {
+    int threads; /* that a run uses; 0: all cores */
+    int batch;   /* pictures a run, 0: 1 */
+    dpf_engine engine;
+    int keep_layers; /* 1: the output of every layer can be read after a run; more memory */
+    int random;      /* 1: no weights file, random weights */
+    uint64_t seed;   /* of the random weights */
+    double sparsity; /* above 0: this share of the prunable weights is made zero, the smallest of
+                      * each layer, or random ones where the weights are random */
+} dpf_model_options;
+
+/* `path` is a .dpf file (weights NULL) or a cfg with its .weights file. options may be
+ * NULL. Fails with DPF_ERR_UNSUPPORTED, naming line and layer, for what cannot be run.
+ * On failure *out is NULL. */
+dpf_status dpf_model_load(dpf_model **out, const char *path, const char *weights, const dpf_model_options *options,
+                          dpf_error *err);
+void dpf_model_free(dpf_model *model); /* NULL is allowed */
+
+typedef struct dpf_model_info {
+    int width, height, channels; /* of the input; 0 where it is no picture */
+    size_t inputs;               /* floats of one picture */
+    int batch, threads;
+    size_t layers, steps, outputs;
+    int detector;                 /* 1: dpf_context_detections has something to decode */
+    int classes;                  /* of the detector, else the number of outputs */
+    size_t context_bytes;         /* arrays of one context: the peak of a run */
+    size_t weight_bytes;          /* weights as the kernels hold them */
+    double multiply_adds, useful; /* a run: all, and those with weights that are not zero */
+} dpf_model_info;
+void dpf_model_get_info(const dpf_model *model, dpf_model_info *out);
+
+/* What can be read after a run: detectors' heads and the last layer, or every layer
+ * (keep_layers). Planes first: c x h x w; h = w = 1 where there is no picture. */
+typedef struct dpf_output_info {
+    const char *name; /* type and number of the layer, as "yolo16" */
+    int layer;
+    size_t c, h, w, floats; /* of one picture */
+} dpf_output_info;
+dpf_status dpf_model_output(const dpf_model *model, size_t index, dpf_output_info *out, dpf_error *err);
+dpf_status dpf_model_find_output(const dpf_model *model, const char *name, size_t *index, dpf_error *err);
+
+/* What a run does, in order: layers that compute, and conversions between layouts. */
+typedef struct dpf_step_info {
+    int layer;
+    const char *what, *kernel, *why; /* "convolutional", "sparse avx512", why that one; "" where there is no choice */
+    size_t c, h, w;                  /* of its output */
+    double multiply_adds, useful;
+} dpf_step_info;
+dpf_status dpf_model_step(const dpf_model *model, size_t index, dpf_step_info *out, dpf_error *err);
+
+dpf_status dpf_context_new(dpf_context **out, const dpf_model *model, dpf_error *err);
+void dpf_context_free(dpf_context *context); /* NULL is allowed */
+
+/* How a picture is brought to the network's size; the arithmetic is Darknet's. */
+typedef enum dpf_fit {
+    DPF_FIT_RESIZE = 0,    /* stretched (detectors of AlexeyAB's fork) */
+    DPF_FIT_LETTERBOX = 1, /* as large as fits, grey around it (Darknet's detectors and `classifier predict`) */
+    DPF_FIT_CROP = 2       /* the square in the middle (Darknet's `classifier valid`) */
+} dpf_fit;
+
+/* Input of picture `image` (0 to batch - 1), to be set anew before each run: floats in planes
+ * as the network has them, or 8-bit pixels, row by row, channels interleaved. */
+dpf_status dpf_context_set_planes(dpf_context *context, int image, const float *planes, dpf_error *err);
+dpf_status dpf_context_set_pixels(dpf_context *context, int image, const unsigned char *pixels, int width, int height,
+                                  int channels, dpf_fit fit, dpf_error *err);
+
+dpf_status dpf_context_run(dpf_context *context, dpf_error *err);
+/* The same, adding the milliseconds of each step to step_ms. */
+dpf_status dpf_context_run_timed(dpf_context *context, double *step_ms, dpf_error *err);
+
+/* An output of the last run; holds until the next. */
+dpf_status dpf_context_output(const dpf_context *context, int image, size_t index, const float **out, dpf_error *err);
+
+/* A box that was found, for one class: centre and size as shares of the picture. */
+typedef struct dpf_object {
+    float x, y, w, h;
+    float objectness, probability;
+    int class_id;
+    size_t box; /* its number among the boxes of the run: equal for the classes of one box */
+} dpf_object;
+
+typedef enum dpf_nms {
+    DPF_NMS_CFG = 0,  /* what the cfg's nms_kind= says: plain overlap where it says nothing */
+    DPF_NMS_IOU = 1,  /* plain overlap, greedy */
+    DPF_NMS_DIOU = 2, /* less a term for the distance of the centres (Zheng 2020), to the power `beta` */
+    DPF_NMS_NONE = 3
+} dpf_nms;
+
+typedef struct dpf_detect_options {
+    int width, height; /* of the picture; 0: that of dpf_context_set_pixels, else the network's */
+    dpf_fit fit;       /* used with width and height */
+    double thresh;     /* least probability, above 0; 0: 0.5 */
+    double overlap;    /* of two boxes of a class, above which the lesser goes; 0: 0.45 */
+    dpf_nms nms;
+    double beta; /* of DPF_NMS_DIOU; 0: 0.6 */
+} dpf_detect_options;
+
+/* Decodes all detector layers. The result belongs to the context and holds until the next
+ * call; highest probability first. options may be NULL. */
+dpf_status dpf_context_detections(dpf_context *context, int image, const dpf_detect_options *options,
+                                  const dpf_object **out, size_t *count, dpf_error *err);
 
 #ifdef __cplusplus
 }

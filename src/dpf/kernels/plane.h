@@ -37,6 +37,8 @@ typedef struct plane_ops {
     /* y = f(s * x + t * z) ; y += s * x */
     void (*add)(const float *x, const float *z, float *y, size_t n, float s, float t, dpf_activation f);
     void (*accumulate)(const float *x, float *y, size_t n, float s);
+    /* Sum of x * y. */
+    float (*dot)(const float *x, const float *y, size_t n);
     /* Sum of x; sum of squared distances from the run's own mean. */
     void (*block_statistics)(const float *x, size_t n, float *sum, float *squares);
     /* y = f(a * x + b); x may be y. */

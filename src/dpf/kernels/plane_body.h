@@ -110,6 +110,14 @@ static void plane_accumulate(const float *x, float *y, size_t n, float s) {
         y[i] += s * x[i];
 }
 
+static float plane_dot(const float *x, const float *y, size_t n) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum) simdlen(16)
+    for (size_t i = 0; i < n; ++i)
+        sum += x[i] * y[i];
+    return sum;
+}
+
 /* --- blocks of PLANE_LANES channels ------------------------------------------------- */
 
 #pragma GCC diagnostic ignored "-Wpsabi" /* everything that returns a vector is inlined */
@@ -270,6 +278,7 @@ const plane_ops PLANE_TABLE = {.isa = PLANE_ISA,
                                .normalise_gradient = plane_normalise_gradient,
                                .add = plane_add,
                                .accumulate = plane_accumulate,
+                               .dot = plane_dot,
                                .block_statistics = plane_block_statistics,
                                .block_affine = plane_block_affine,
                                .block_gradient = plane_block_gradient,

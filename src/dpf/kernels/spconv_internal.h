@@ -82,6 +82,8 @@ extern const spk_table spk_table_avx2;
 extern const spk_table spk_table_avx512;
 #endif
 
+const spk_table *spk_table_for(dpf_isa isa);
+
 /* Where everything lies, from shape and choice of tile and block alone. */
 typedef struct spk_plan {
     size_t images, chunks;           /* images of a plane; batch = images * chunks */

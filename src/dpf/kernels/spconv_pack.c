@@ -21,7 +21,7 @@ static int by_count(const void *a, const void *b) {
     return x->filter < y->filter ? -1 : 1;
 }
 
-static const spk_table *table_for(dpf_isa isa) {
+const spk_table *spk_table_for(dpf_isa isa) {
 #if defined(__x86_64__)
     if (isa == DPF_ISA_AVX512)
         return &spk_table_avx512;
@@ -190,7 +190,7 @@ static dpf_status build(spconv **out, const infer_desc *desc, const float *weigh
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
     conv->desc = *desc;
     conv->isa = o->isa_set ? o->isa : dpf_cpu_isa();
-    conv->table = table_for(conv->isa);
+    conv->table = spk_table_for(conv->isa);
     conv->threads = o->threads > 1 ? o->threads : 1;
     conv->nonzero_count = count_nonzeros(weights, desc->weights);
     spk_plan_make(&conv->plan, desc, conv->table, (double)conv->nonzero_count / (double)desc->weights, o->tile,

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a loaded model is made of; private to this folder.
+ *
+ * A network becomes a list of steps, each reading some arrays and writing one. Arrays of
+ * all steps live in one arena, at offsets chosen once so that arrays that are needed at
+ * the same time do not overlap (memory.c).
+ *
+ * What must stay true: a model is never written after dpf_model_load, so any number of
+ * contexts on any threads may run it; everything that a run writes (arena, oneDNN's
+ * handles) belongs to a context; running allocates nothing.
+ */
+#ifndef DPF_RUNTIME_MODEL_H
+#define DPF_RUNTIME_MODEL_H
+
+#include <stddef.h>
+
+#include "../core/error.h"
+#include "../kernels/dense.h"
+#include "../kernels/spconv.h"
+#include "../model/container.h"
+#include "../model/graph.h"
+
+#define RT_NONE SIZE_MAX
+#define RT_ALWAYS SIZE_MAX /* last step of an array that must outlive the run */
+
+/* An array: batch x c x h x w in a layout of kernels/dense.h; h = w = 1 where Darknet keeps
+ * no picture. */
+typedef struct rt_array {
+    size_t c, h, w, lanes;
+    size_t floats;      /* of the whole batch, lanes rounded up */
+    size_t first, last; /* steps between which its memory is taken */
+    size_t share;       /* the array whose memory it uses, or RT_NONE: its own */
+    size_t source;      /* the array it is a copy of in another layout, or RT_NONE */
+    size_t offset;      /* floats, in the arena */
+} rt_array;
+
+typedef struct rt_step rt_step;
+
+/* What a step's function gets: its arrays, resolved for one context. */
+typedef struct rt_run {
+    const struct dpf_model *model;
+    const rt_step *step;
+    const float *const *in;
+    float *out, *scratch;
+} rt_run;
+
+struct rt_step {
+    void (*run)(const rt_run *r); /* NULL: dense or sparse below */
+    const dpf_graph_layer *layer;
+    size_t number; /* of the layer */
+    const char *what;
+    size_t *in; /* arrays */
+    size_t in_count, out, scratch;
+    int in_place; /* the output may take the memory of in[0] */
+    dense *dense;
+    spconv *sparse;
+    float *weights, *bias; /* of this step's own function */
+    double multiply_adds, useful;
+    char kernel[64], why[128];
+};
+
+/* An array that can be read after a run. */
+typedef struct rt_output {
+    size_t layer, array;
+    char name[64];
+} rt_output;
+
+struct dpf_model {
+    dpf_cfg *cfg;
+    dpf_graph *graph;
+    int batch, threads, keep_layers;
+    dpf_engine engine;
+    int fork; /* the cfg needs a fork: its batch-norm formula */
+    rt_array *arrays;
+    size_t array_count, array_room;
+    rt_step *steps;
+    size_t step_count, step_room;
+    rt_output *outputs;
+    size_t output_count;
+    size_t input;       /* the array of the network's input */
+    size_t most_inputs; /* of any step */
+    size_t arena_floats, weight_bytes;
+    double multiply_adds, useful;
+};
+
+/* How a model is made of a graph; the state of build.c. */
+typedef struct rt_build {
+    dpf_model *model;
+    const float *values; /* of the .weights file */
+    size_t *of_layer;    /* array that holds the output of each layer */
+    size_t index;        /* layer at hand */
+    dpf_error *err;
+} rt_build;
+
+#define RT_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        dpf_status try_status = (call);                                                                                \
+        if (try_status != DPF_OK)                                                                                      \
+            return try_status;                                                                                         \
+    } while (0)
+
+/* build.c: for the files that make steps */
+dpf_status rt_build_all(dpf_model *model, const float *values, dpf_error *err);
+dpf_status rt_fail(const rt_build *b, dpf_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A new array, or the number of its source in another layout. */
+dpf_status rt_array_new(rt_build *b, size_t c, size_t h, size_t w, size_t lanes, size_t *out);
+/* The array in that layout: itself, an earlier conversion, or a new step that converts. */
+dpf_status rt_as(rt_build *b, size_t array, size_t lanes, size_t *out);
+/* A new step; its arrays of inputs are copied. The pointer holds until the next one. */
+dpf_status rt_step_new(rt_build *b, rt_step **out, const char *what, void (*run)(const rt_run *), const size_t *in,
+                       size_t in_count, size_t array);
+dpf_status rt_scratch(rt_build *b, size_t step, size_t floats);
+/* The input array of the layer at hand: the output of source i. */
+size_t rt_source(const rt_build *b, size_t i);
+/* Sets the output of the layer at hand. */
+void rt_result(rt_build *b, size_t array);
+float *rt_floats(const rt_build *b, size_t count); /* 64-byte aligned; NULL with an error */
+
+/* conv.c */
+dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *l);
+/* Weights and biases with the batch normalisation in them; both malloc'd into the step's fields or *w, *bias. */
+dpf_status rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bias);
+/* a * x + b of a batch normalisation's channel. */
+void rt_batchnorm(const rt_build *b, const dpf_graph_layer *l, const float *scales, size_t channel, double *factor,
+                  double *shift, double bias);
+
+/* memory.c */
+dpf_status rt_plan_memory(dpf_model *model, dpf_error *err);
+
+/* The functions of the steps: steps_*.c. */
+void rt_maxpool(const rt_run *r);
+void rt_local_avgpool(const rt_run *r);
+void rt_avgpool(const rt_run *r);
+void rt_upsample(const rt_run *r);
+void rt_reorg(const rt_run *r);
+void rt_reorg3d(const rt_run *r);
+void rt_crop(const rt_run *r);
+void rt_concat(const rt_run *r);
+void rt_add(const rt_run *r);
+void rt_weighted_add(const rt_run *r);
+void rt_scale_channels(const rt_run *r);
+void rt_multiply(const rt_run *r);
+void rt_activation(const rt_run *r);
+void rt_normalize_channels(const rt_run *r);
+void rt_batchnorm_run(const rt_run *r);
+void rt_lrn(const rt_run *r);
+void rt_l2norm(const rt_run *r);
+void rt_connected(const rt_run *r);
+void rt_local(const rt_run *r);
+void rt_softmax(const rt_run *r);
+void rt_yolo(const rt_run *r);
+void rt_region(const rt_run *r);
+void rt_detection(const rt_run *r);
+
+#endif

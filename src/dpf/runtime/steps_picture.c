@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Steps that move or pool pixels. Those that keep the layout see an array as planes:
+ * batch * blocks of height x width pixels of `lanes` floats each.
+ */
+#include "model.h"
+
+#include <float.h>
+#include <omp.h>
+#include <string.h>
+
+static size_t planes_of(const rt_run *r, const rt_array *a) {
+    return (size_t)r->model->batch * ((a->c + a->lanes - 1) / a->lanes);
+}
+
+static const rt_array *in_array(const rt_run *r) {
+    return &r->model->arrays[r->step->in[0]];
+}
+
+static const rt_array *out_array(const rt_run *r) {
+    return &r->model->arrays[r->step->out];
+}
+
+/* The part of a window that lies in the picture: [*first, *last). */
+static void window(long at, long size, long length, size_t *first, size_t *last) {
+    *first = at < 0 ? 0 : (size_t)at;
+    *last = at + size > length ? (size_t)length : (size_t)(at + size < 0 ? 0 : at + size);
+}
+
+static void pixel_max(float *to, const float *from, size_t lanes) {
+    for (size_t k = 0; k < lanes; ++k)
+        to[k] = from[k] > to[k] ? from[k] : to[k];
+}
+
+/* Rows first: the maximum of each column over the window's rows, then along the line. A line of
+ * `width` pixels of the input is kept in `line`, the next output row in `to`. */
+static void max_row(const float *line, float *to, const dpf_graph_layer *l, size_t width, size_t out_w, size_t lanes) {
+    for (size_t x = 0; x < out_w; ++x) {
+        size_t first, last;
+        window((long)x * l->stride_x - l->pad / 2, l->size, (long)width, &first, &last);
+        for (size_t k = 0; k < lanes; ++k)
+            to[x * lanes + k] = -FLT_MAX;
+        for (size_t i = first; i < last; ++i)
+            pixel_max(to + x * lanes, line + i * lanes, lanes);
+    }
+}
+
+/* The same for windows that lie inside the line, lanes = 1 and two pixels: the usual case. */
+static void max_pairs(const float *line, float *to, size_t first, size_t last, size_t stride, size_t shift) {
+    for (size_t x = first; x < last; ++x) {
+        float a = line[x * stride - shift], b = line[x * stride - shift + 1];
+        to[x] = a > b ? a : b;
+    }
+}
+
+static void max_line(const float *plane, float *line, size_t floats, size_t first, size_t last) {
+    if (first >= last) {
+        for (size_t i = 0; i < floats; ++i)
+            line[i] = -FLT_MAX;
+        return;
+    }
+    memcpy(line, plane + first * floats, floats * sizeof *line);
+    for (size_t y = first + 1; y < last; ++y)
+        pixel_max(line, plane + y * floats, floats);
+}
+
+void rt_maxpool(const rt_run *r) {
+    const dpf_graph_layer *l = r->step->layer;
+    const rt_array *in = in_array(r), *out = out_array(r);
+    size_t lanes = in->lanes, planes = planes_of(r, in), floats = in->w * lanes, jobs = planes * out->h;
+    size_t shift = (size_t)l->pad / 2;
+    int pairs = lanes == 1 && l->size == 2 && shift == 0;
+    size_t inside = pairs && in->w >= 2 ? (in->w - 2) / (size_t)l->stride_x + 1 : 0; /* windows inside the line */
+    inside = inside < out->w ? inside : out->w;
+#pragma omp parallel num_threads(r->model->threads)
+    {
+        float *line = r->scratch + (size_t)omp_get_thread_num() * floats;
+#pragma omp for schedule(static)
+        for (size_t j = 0; j < jobs; ++j) {
+            size_t p = j / out->h, y = j % out->h, first, last;
+            float *to = r->out + j * out->w * lanes;
+            window((long)y * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
+            max_line(r->in[0] + p * in->h * floats, line, floats, first, last);
+            if (!pairs) {
+                max_row(line, to, l, in->w, out->w, lanes);
+                continue;
+            }
+            max_pairs(line, to, 0, inside, (size_t)l->stride_x, 0);
+            for (size_t x = inside; x < out->w; ++x) { /* half of the window, or none of it, is in the picture */
+                size_t at = x * (size_t)l->stride_x;
+                to[x] = at < in->w ? line[at] : -FLT_MAX;
+            }
+        }
+    }
+}
+
+void rt_local_avgpool(const rt_run *r) {
+    const dpf_graph_layer *l = r->step->layer;
+    const rt_array *in = in_array(r), *out = out_array(r);
+    size_t lanes = in->lanes, jobs = planes_of(r, in) * out->h;
+#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+    for (size_t j = 0; j < jobs; ++j) {
+        const float *plane = r->in[0] + j / out->h * in->h * in->w * lanes;
+        size_t top, bottom, left, right;
+        window((long)(j % out->h) * l->stride_y - l->pad / 2, l->size, (long)in->h, &top, &bottom);
+        for (size_t x = 0; x < out->w; ++x) {
+            float *to = r->out + (j * out->w + x) * lanes;
+            window((long)x * l->stride_x - l->pad / 2, l->size, (long)in->w, &left, &right);
+            size_t count = bottom > top && right > left ? (bottom - top) * (right - left) : 0;
+            memset(to, 0, lanes * sizeof *to);
+            for (size_t y = top; count && y < bottom; ++y)
+                for (size_t i = left; i < right; ++i)
+                    for (size_t k = 0; k < lanes; ++k)
+                        to[k] += plane[(y * in->w + i) * lanes + k];
+            for (size_t k = 0; k < lanes; ++k)
+                to[k] /= (float)count;
+        }
+    }
+}
+
+void rt_avgpool(const rt_run *r) {
+    const rt_array *in = in_array(r);
+    size_t lanes = in->lanes, planes = planes_of(r, in), area = in->h * in->w;
+#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+    for (size_t p = 0; p < planes; ++p) {
+        const float *from = r->in[0] + p * area * lanes;
+        float *to = r->out + p * lanes;
+        memset(to, 0, lanes * sizeof *to);
+        for (size_t i = 0; i < area; ++i)
+            for (size_t k = 0; k < lanes; ++k)
+                to[k] += from[i * lanes + k];
+        for (size_t k = 0; k < lanes; ++k)
+            to[k] /= (float)area;
+    }
+}
+
+/* A negative stride in the cfg sums up instead: the layer's `reverse`. */
+void rt_upsample(const rt_run *r) {
+    const dpf_graph_layer *l = r->step->layer;
+    const rt_array *in = in_array(r), *out = out_array(r);
+    size_t lanes = in->lanes, jobs = planes_of(r, in) * out->h, s = (size_t)l->stride;
+    size_t rows = l->reverse ? s : 1; /* of the input that an output row needs */
+#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+    for (size_t j = 0; j < jobs; ++j) {
+        size_t y = l->reverse ? j % out->h * s : j % out->h / s;
+        const float *plane = r->in[0] + (j / out->h * in->h + y) * in->w * lanes;
+        float *to = r->out + j * out->w * lanes;
+        if (!l->reverse) {
+            for (size_t x = 0; x < in->w; ++x)
+                for (size_t n = 0; n < s; ++n)
+                    for (size_t k = 0; k < lanes; ++k)
+                        *to++ = l->scale * plane[x * lanes + k];
+            continue;
+        }
+        memset(to, 0, out->w * lanes * sizeof *to);
+        for (size_t i = 0; i < rows * in->w; ++i)
+            for (size_t k = 0; k < lanes; ++k)
+                to[i % in->w / s * lanes + k] += l->scale * plane[i * lanes + k];
+    }
+}
+
+/* Darknet's own order: an output is seen with the input's sizes, channel k of it takes the
+ * pixels of phase k / (c / s^2) of channel k % (c / s^2). */
+static void reorg_channel(const rt_run *r, size_t job) {
+    const dpf_graph_layer *l = r->step->layer;
+    size_t w = (size_t)l->w, h = (size_t)l->h, s = (size_t)l->stride, few = (size_t)l->c / (s * s);
+    size_t picture = job / (size_t)l->c, k = job % (size_t)l->c;
+    size_t dx = k / few % s, dy = k / few / s, base = picture * l->inputs;
+    for (size_t y = 0; y < h; ++y)
+        for (size_t x = 0; x < w; ++x) {
+            size_t small = base + x + w * (y + h * k);
+            size_t large = base + x * s + dx + w * s * (y * s + dy + h * s * (k % few));
+            if (l->reverse)
+                r->out[large] = r->in[0][small];
+            else
+                r->out[small] = r->in[0][large];
+        }
+}
+
+void rt_reorg(const rt_run *r) {
+    const dpf_graph_layer *l = r->step->layer;
+    size_t batch = (size_t)r->model->batch, area = (size_t)l->w * (size_t)l->h, c = (size_t)l->c;
+    if (l->extra && !l->flatten) {
+        for (size_t n = 0; n < batch; ++n) {
+            memcpy(r->out + n * l->outputs, r->in[0] + n * l->inputs, l->inputs * sizeof(float));
+            memset(r->out + n * l->outputs + l->inputs, 0, (l->outputs - l->inputs) * sizeof(float));
+        }
+        return;
+    }
+    if (!l->flatten) {
+#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+        for (size_t j = 0; j < batch * c; ++j)
+            reorg_channel(r, j);
+        return;
+    }
+    for (size_t n = 0; n < batch; ++n)
+        for (size_t k = 0; k < c; ++k)
+            for (size_t i = 0; i < area; ++i) {
+                size_t planes = n * l->outputs + k * area + i, pixels = n * l->outputs + i * c + k;
+                if (l->reverse)
+                    r->out[planes] = r->in[0][n * l->inputs + i * c + k];
+                else
+                    r->out[pixels] = r->in[0][n * l->inputs + k * area + i];
+            }
+}
+
+/* Space to depth: output channel (dy * s + dx) * c + k. */
+void rt_reorg3d(const rt_run *r) {
+    const dpf_graph_layer *l = r->step->layer;
+    size_t s = (size_t)l->stride, c = (size_t)l->c, w = (size_t)l->out_w, h = (size_t)l->out_h;
+    size_t jobs = (size_t)r->model->batch * c * s * s;
+#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+    for (size_t j = 0; j < jobs; ++j) {
+        size_t k = j % c, phase = j / c % (s * s), n = j / (c * s * s);
+        const float *from = r->in[0] + (n * c + k) * w * h * s * s + phase / s * w * s + phase % s;
+        float *to = r->out + j * w * h;
+        for (size_t y = 0; y < h; ++y)
+            for (size_t x = 0; x < w; ++x)
+                to[y * w + x] = from[y * s * w * s + x * s];
+    }
+}
+
+void rt_crop(const rt_run *r) {
+    const dpf_graph_layer *l = r->step->layer;
+    const rt_array *in = in_array(r), *out = out_array(r);
+    float scale = l->noadjust ? 1 : 2, shift = l->noadjust ? 0 : -1;
+    size_t top = (in->h - out->h) / 2, left = (in->w - out->w) / 2, rows = planes_of(r, in) * out->h;
+    for (size_t j = 0; j < rows; ++j) {
+        const float *from = r->in[0] + (j / out->h * in->h + j % out->h + top) * in->w + left;
+        for (size_t x = 0; x < out->w; ++x)
+            r->out[j * out->w + x] = from[x] * scale + shift;
+    }
+}
+
+/* Sources one after another; of each the group of channels that the layer names. */
+void rt_concat(const rt_run *r) {
+    const dpf_graph_layer *l = r->step->layer;
+    const rt_array *out = out_array(r);
+    size_t batch = (size_t)r->model->batch, groups = (size_t)l->route_groups, at = 0;
+    size_t step = out->floats / batch;
+    for (size_t i = 0; i < r->step->in_count; ++i) {
+        const rt_array *in = &r->model->arrays[r->step->in[i]];
+        size_t whole = in->floats / batch, part = whole / groups;
+#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+        for (size_t n = 0; n < 4 * batch; ++n) { /* in quarters, so that one picture has work for threads */
+            size_t first = part * (n % 4) / 4, last = part * (n % 4 + 1) / 4;
+            memcpy(r->out + n / 4 * step + at + first,
+                   r->in[i] + n / 4 * whole + (size_t)l->route_group_id * part + first, (last - first) * sizeof(float));
+        }
+        at += part;
+    }
+}
