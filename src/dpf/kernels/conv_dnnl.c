@@ -15,6 +15,7 @@
 #ifndef DPF_NO_DNNL
 
 #include "conv_impl.h"
+#include "conv_plan.h"
 #include "plane.h"
 
 #include <dnnl.h>
@@ -81,7 +82,8 @@ typedef struct worker {
 typedef struct dnnl_conv {
     dpf_conv_shape s;
     int blocks;                /* DPF_BLOCK_X, DPF_BLOCK_Y */
-    int chunk, workers, inner; /* pictures a chunk; our threads; threads inside a primitive */
+    int chunk, workers, inner; /* see conv_plan.h */
+    dnnl_alg_kind_t algorithm;
     dnnl_engine_t engine;
     dnnl_memory_desc_t md[TENSORS];
     enum tensor alias[TENSORS]; /* itself, or the plain tensor it equals */
@@ -103,20 +105,6 @@ static size_t chunk_floats(const dnnl_conv *conv, enum tensor t) {
     if (plain_of[t] == X || plain_of[t] == DX)
         return (size_t)conv->chunk * (size_t)s->c * (size_t)s->h * (size_t)s->w;
     return (size_t)conv->chunk * (size_t)s->n * (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
-}
-
-/* Pictures a chunk: a divisor of the batch, small enough that input, output and their
- * conversions stay in the second-level cache, leaving enough chunks for all workers. */
-static int choose_chunk(const dpf_conv_shape *s, int workers) {
-    const size_t budget = 768 * 1024;
-    size_t in = (size_t)s->c * (size_t)s->h * (size_t)s->w;
-    size_t out = (size_t)s->n * (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
-    size_t bytes = 2 * sizeof(float) * (in + out);
-    int best = 1;
-    for (int q = 2; q * workers <= s->batch; ++q)
-        if (s->batch % q == 0 && (size_t)q * bytes <= budget)
-            best = q;
-    return best;
 }
 
 /* --- building -------------------------------------------------------------------- */
@@ -173,18 +161,17 @@ static int conv_primitives(dnnl_conv *conv, dnnl_primitive_attr_t attr) {
     dnnl_convolution_desc_t desc;
     dnnl_primitive_desc_t forward = NULL, data = NULL, gradient = NULL;
 
-    if (dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &x, &w, NULL, &y,
-                                           strides, pads, pads) ||
+    if (dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, conv->algorithm, &x, &w, NULL, &y, strides,
+                                           pads, pads) ||
         dnnl_primitive_desc_create(&forward, &desc, attr, conv->engine, NULL))
         return 1;
     conv->md[F_X] = *dnnl_primitive_desc_query_md(forward, dnnl_query_src_md, 0);
     conv->md[F_W] = *dnnl_primitive_desc_query_md(forward, dnnl_query_weights_md, 0);
     conv->md[F_Y] = *dnnl_primitive_desc_query_md(forward, dnnl_query_dst_md, 0);
 
-    if (dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &x, &w, &y, strides, pads, pads) ||
+    if (dnnl_convolution_backward_data_desc_init(&desc, conv->algorithm, &x, &w, &y, strides, pads, pads) ||
         dnnl_primitive_desc_create(&data, &desc, attr, conv->engine, forward) ||
-        dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &x, &w, NULL, &y, strides, pads,
-                                                    pads) ||
+        dnnl_convolution_backward_weights_desc_init(&desc, conv->algorithm, &x, &w, NULL, &y, strides, pads, pads) ||
         dnnl_primitive_desc_create(&gradient, &desc, attr, conv->engine, forward)) {
         dnnl_primitive_desc_destroy(forward);
         if (data)
@@ -330,17 +317,18 @@ static int build(dnnl_conv *conv) {
     return 0;
 }
 
-static dpf_status onednn_create(void **state, const dpf_conv_shape *s, int blocks, int threads, dpf_error *err) {
+/* NULL when oneDNN cannot do it that way. */
+static dnnl_conv *build_plan(const dpf_conv_shape *s, int blocks, const conv_plan *plan) {
     dnnl_conv *conv = calloc(1, sizeof *conv);
     if (!conv)
-        return dpf_fail_memory(err, sizeof *conv, "a convolution");
+        return NULL;
     conv->s = *s;
     conv->blocks = blocks;
     conv->weights = (size_t)s->n * (size_t)(s->c / s->groups) * (size_t)s->size * (size_t)s->size;
-    int enough = s->batch >= threads;
-    conv->workers = enough ? threads : 1;
-    conv->inner = enough ? 1 : threads;
-    conv->chunk = enough ? choose_chunk(s, threads) : s->batch;
+    conv->workers = plan->workers;
+    conv->inner = plan->inner;
+    conv->chunk = plan->chunk;
+    conv->algorithm = plan->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
     for (int t = 0; t < TENSORS; ++t)
         conv->alias[t] = (enum tensor)t;
     /* a primitive remembers the number of threads at its creation */
@@ -348,14 +336,23 @@ static dpf_status onednn_create(void **state, const dpf_conv_shape *s, int block
     omp_set_num_threads(conv->inner);
     int failed = build(conv);
     omp_set_num_threads(threads_before);
-    if (failed) {
-        onednn_destroy(conv);
-        return dpf_fail(err, DPF_ERR_UNSUPPORTED,
-                        "oneDNN cannot build a convolution of %d filters %dx%d/%d over %dx%dx%d", s->n, s->size,
-                        s->size, s->stride, s->w, s->h, s->c);
+    if (!failed)
+        return conv;
+    onednn_destroy(conv);
+    return NULL;
+}
+
+static dpf_status onednn_create(void **state, const dpf_conv_shape *s, int blocks, int threads, dpf_error *err) {
+    conv_plan plan = dpf_conv_plan(s, threads, 1);
+    *state = build_plan(s, blocks, &plan);
+    if (!*state && plan.winograd) { /* only AVX-512 has it */
+        plan = dpf_conv_plan(s, threads, 0);
+        *state = build_plan(s, blocks, &plan);
     }
-    *state = conv;
-    return DPF_OK;
+    if (*state)
+        return DPF_OK;
+    return dpf_fail(err, DPF_ERR_UNSUPPORTED, "oneDNN cannot build a convolution of %d filters %dx%d/%d over %dx%dx%d",
+                    s->n, s->size, s->size, s->stride, s->w, s->h, s->c);
 }
 
 /* --- running --------------------------------------------------------------------- */
