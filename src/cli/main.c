@@ -13,6 +13,7 @@
 #include "classifier.h"
 #include "detector.h"
 #include "dpf_files.h"
+#include "dpf_run.h"
 #include "passthrough.h"
 #include "say.h"
 
@@ -39,6 +40,8 @@ static const char HELP[] =
     "  darknet dpf pack CFG WEIGHTS OUT.dpf [-half]    both in one small file; -half: weights as float16\n"
     "  darknet dpf unpack IN.dpf CFG WEIGHTS\n"
     "  darknet dpf verify FILE.dpf\n"
+    "  darknet dpf predict MODEL.dpf|CFG WEIGHTS IMAGE... [-thresh T] [-names FILE] [-json]   without Darknet\n"
+    "  darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-threads N] [-per-layer]\n"
     "  darknet version\n"
     "\n"
     "A [dpf] section in CFG, for example\n"
@@ -139,10 +142,10 @@ static int detector(int argc, char **argv) {
 }
 
 static int dpf(int argc, char **argv) {
-    static const char *const verbs[] = {"pack", "unpack", "verify", NULL};
+    static const char *const verbs[] = {"pack", "unpack", "verify", "predict", "bench", NULL};
     const char *verb = argc > 2 ? argv[2] : NULL;
     if (!verb) {
-        say("'dpf' wants to know what to do: pack, unpack or verify; 'darknet help' has the details");
+        say("'dpf' wants to know what to do: pack, unpack, verify, predict or bench; 'darknet help' has the details");
         return EXIT_BAD;
     }
     if (strcmp(verb, "pack") == 0)
@@ -151,6 +154,10 @@ static int dpf(int argc, char **argv) {
         return dpf_files_unpack(argc - 3, argv + 3);
     if (strcmp(verb, "verify") == 0)
         return dpf_files_verify(argc - 3, argv + 3);
+    if (strcmp(verb, "predict") == 0)
+        return dpf_run_predict(argc - 3, argv + 3);
+    if (strcmp(verb, "bench") == 0)
+        return dpf_run_bench(argc - 3, argv + 3);
     return unknown("verb of 'dpf'", verb, verbs);
 }
 

@@ -175,3 +175,22 @@ const char *picture_check(const char *path, char *reason, size_t size) {
     snprintf(reason, size, "%s", fault);
     return reason;
 }
+
+dpf_status picture_load(const char *path, int channels, unsigned char **pixels, int *width, int *height,
+                        dpf_error *err) {
+    char reason[120];
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    int own;
+    *pixels = NULL;
+    const char *fault = picture_check(path, reason, sizeof reason);
+    if (fault)
+        return dpf_fail(err, DPF_ERR_FORMAT, "'%s' %s", path, fault);
+    dpf_status status = file_read(path, "picture", &bytes, &size, err);
+    if (status)
+        return status;
+    *pixels = stbi_load_from_memory(bytes, (int)size, width, height, &own, channels);
+    free(bytes);
+    return *pixels ? DPF_OK
+                   : dpf_fail(err, DPF_ERR_UNSUPPORTED, "'%s' is of a kind that only Darknet reads (WebP, TIFF)", path);
+}

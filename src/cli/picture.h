@@ -9,9 +9,16 @@
 
 #include <stddef.h>
 
+#include "../dpf/core/error.h"
+
 /* NULL when the file is good; else the reason as a verb phrase ("is empty",
  * "cannot be read: No such file or directory"), written into `reason`. Safe to call from
  * several threads. */
 const char *picture_check(const char *path, char *reason, size_t size);
+
+/* Its pixels, 8 bits each, `channels` (1 to 4) of them interleaved; the caller frees *pixels. Only
+ * what our own decoder reads (JPEG, PNG, BMP, PPM). */
+dpf_status picture_load(const char *path, int channels, unsigned char **pixels, int *width, int *height,
+                        dpf_error *err);
 
 #endif

@@ -25,20 +25,23 @@ static void activate_chunk(const spk_table *table, float *x, size_t count, dpf_a
     memcpy(x + whole, tail, rest * sizeof *x);
 }
 
+static void activate(const spk_table *table, float *x, size_t count, dpf_activation act) {
+    if (act == DPF_RELU || act == DPF_LEAKY) /* plane.h has these in vectors */
+        dpf_plane_ops()->affine(x, x, count, 1, 0, act);
+    else
+        activate_chunk(table, x, count, act);
+}
+
 void dpf_activate_array(float *x, size_t count, dpf_activation act, int threads) {
     const spk_table *table = spk_table_for(dpf_cpu_isa());
-    const plane_ops *ops = dpf_plane_ops();
-    const int simple = act == DPF_RELU || act == DPF_LEAKY; /* plane.h has these in vectors */
     size_t chunks = (count + CHUNK - 1) / CHUNK;
     if (act == DPF_LINEAR_ACT)
         return;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && chunks > 1)
-    for (size_t i = 0; i < chunks; ++i) {
-        float *at = x + i * CHUNK;
-        size_t n = i + 1 < chunks ? CHUNK : count - i * CHUNK;
-        if (simple)
-            ops->affine(at, at, n, 1, 0, act);
-        else
-            activate_chunk(table, at, n, act);
+    if (threads <= 1 || chunks <= 1) { /* even a team of one costs more than a few hundred values */
+        activate(table, x, count, act);
+        return;
     }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < chunks; ++i)
+        activate(table, x + i * CHUNK, i + 1 < chunks ? CHUNK : count - i * CHUNK, act);
 }

@@ -39,6 +39,9 @@ typedef struct plane_ops {
     void (*accumulate)(const float *x, float *y, size_t n, float s);
     /* Sum of x * y. */
     float (*dot)(const float *x, const float *y, size_t n);
+    /* y = max(x, y); y[i] = max(x[2 i], x[2 i + 1]). */
+    void (*max)(const float *x, float *y, size_t n);
+    void (*max_pairs)(const float *x, float *y, size_t n);
     /* Sum of x; sum of squared distances from the run's own mean. */
     void (*block_statistics)(const float *x, size_t n, float *sum, float *squares);
     /* y = f(a * x + b); x may be y. */

@@ -118,6 +118,18 @@ static float plane_dot(const float *x, const float *y, size_t n) {
     return sum;
 }
 
+static void plane_max(const float *x, float *y, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; ++i)
+        y[i] = x[i] > y[i] ? x[i] : y[i];
+}
+
+static void plane_max_pairs(const float *restrict x, float *restrict y, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; ++i)
+        y[i] = x[2 * i] > x[2 * i + 1] ? x[2 * i] : x[2 * i + 1];
+}
+
 /* --- blocks of PLANE_LANES channels ------------------------------------------------- */
 
 #pragma GCC diagnostic ignored "-Wpsabi" /* everything that returns a vector is inlined */
@@ -279,6 +291,8 @@ const plane_ops PLANE_TABLE = {.isa = PLANE_ISA,
                                .add = plane_add,
                                .accumulate = plane_accumulate,
                                .dot = plane_dot,
+                               .max = plane_max,
+                               .max_pairs = plane_max_pairs,
                                .block_statistics = plane_block_statistics,
                                .block_affine = plane_block_affine,
                                .block_gradient = plane_block_gradient,

@@ -45,6 +45,9 @@ dpf_status dpf_container_decode(dpf_container *out, const char *name, const void
                                 dpf_error *err);
 void dpf_container_free(dpf_container *container); /* of the content; an empty one and NULL are allowed */
 
+/* Does the file begin as a .dpf does? 0 also where it cannot be read. */
+int dpf_container_is(const char *path);
+
 /* Files. Reading one also checks that its cfg is one and needs just those floats. options may be
  * NULL. Unpack writes both files anew, the cfg first. */
 dpf_status dpf_container_read(dpf_container *out, const char *path, dpf_error *err);

@@ -5,6 +5,7 @@
  */
 #include "container.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -238,4 +239,15 @@ dpf_status dpf_container_read(dpf_container *out, const char *path, dpf_error *e
     if (status != DPF_OK)
         dpf_container_free(out);
     return status;
+}
+
+int dpf_container_is(const char *path) {
+    static const char magic[8] = DPFC_MAGIC_BYTES;
+    char head[sizeof magic];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return 0;
+    size_t got = fread(head, 1, sizeof head, file);
+    fclose(file);
+    return got == sizeof head && memcmp(head, magic, sizeof magic) == 0;
 }

@@ -293,7 +293,8 @@ static dpf_status build_reorg(dpf_build *build, dpf_graph_layer *layer) {
     }
     int s = layer->stride, ss = s * s;
     int sizes_divide = layer->reverse || (layer->h % s == 0 && layer->w % s == 0);
-    int channels_divide = (layer->flatten && !layer->reverse) || layer->c % ss == 0;
+    int spreads = !layer->reverse && (layer->flatten || layer->type == DPF_REORG3D); /* pixels to channels only */
+    int channels_divide = spreads || layer->c % ss == 0;
     if (!sizes_divide || !channels_divide)
         return dpf_build_fail(build, layer, DPF_ERR_MISMATCH, "stride %d does not divide its input of %d x %d x %d", s,
                               layer->w, layer->h, layer->c);

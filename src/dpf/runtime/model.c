@@ -4,7 +4,6 @@
  */
 #include "model.h"
 
-#include <errno.h>
 #include <omp.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,7 +12,6 @@
 
 #include "../core/random.h"
 #include "../core/select.h"
-#include "../model/container_parts.h"
 
 #define MOST_THREADS 1024
 #define MOST_BATCH 4096
@@ -28,18 +26,6 @@ typedef struct files {
 static void free_files(files *f) {
     dpf_container_free(&f->container);
     dpf_weights_free(&f->weights);
-}
-
-/* Does the file begin as a .dpf does? -1: it cannot be read. */
-static int is_container(const char *path) {
-    static const char magic[8] = DPFC_MAGIC_BYTES;
-    char head[sizeof magic] = {0};
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return -1;
-    size_t got = fread(head, 1, sizeof head, file);
-    fclose(file);
-    return got == sizeof head && memcmp(head, magic, sizeof magic) == 0;
 }
 
 /* Uniform with the variance that keeps the values of a layer as large as those before it. Batch
@@ -121,19 +107,17 @@ static dpf_status prune(const dpf_graph *g, float *values, const dpf_model_optio
 
 static dpf_status read_files(dpf_model *m, files *f, const char *path, const char *weights, const dpf_model_options *o,
                              dpf_error *err) {
-    int container = is_container(path);
-    if (container < 0)
-        return dpf_fail(err, DPF_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    int container = dpf_container_is(path);
     if (container && (weights || o->random))
         return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a .dpf file has its own weights%s%s", path,
                         weights ? "; there is no place for " : "", weights ? weights : "");
-    if (!container && !weights && !o->random)
-        return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a cfg needs its .weights file, too", path);
     if (container) {
         RT_TRY(dpf_container_read(&f->container, path, err));
         RT_TRY(dpf_cfg_parse(&m->cfg, path, f->container.cfg, f->container.cfg_size, err));
     } else {
         RT_TRY(dpf_cfg_read(&m->cfg, path, err));
+        if (!weights && !o->random)
+            return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a cfg needs its .weights file, too", path);
     }
     RT_TRY(dpf_graph_new(&m->graph, m->cfg, NULL, err));
     if (!container && weights)

@@ -9,6 +9,8 @@
 #include <omp.h>
 #include <string.h>
 
+#include "../kernels/plane.h"
+
 static size_t planes_of(const rt_run *r, const rt_array *a) {
     return (size_t)r->model->batch * ((a->c + a->lanes - 1) / a->lanes);
 }
@@ -27,33 +29,39 @@ static void window(long at, long size, long length, size_t *first, size_t *last)
     *last = at + size > length ? (size_t)length : (size_t)(at + size < 0 ? 0 : at + size);
 }
 
-static void pixel_max(float *to, const float *from, size_t lanes) {
-    for (size_t k = 0; k < lanes; ++k)
-        to[k] = from[k] > to[k] ? from[k] : to[k];
-}
-
-/* Rows first: the maximum of each column over the window's rows, then along the line. A line of
- * `width` pixels of the input is kept in `line`, the next output row in `to`. */
-static void max_row(const float *line, float *to, const dpf_graph_layer *l, size_t width, size_t out_w, size_t lanes) {
-    for (size_t x = 0; x < out_w; ++x) {
+/* Along a line of `width` pixels, which holds the maxima of the window's rows. */
+static void max_along(const float *line, float *to, const dpf_graph_layer *l, size_t width, size_t first_x,
+                      size_t out_w, size_t lanes) {
+    for (size_t x = first_x; x < out_w; ++x) {
         size_t first, last;
         window((long)x * l->stride_x - l->pad / 2, l->size, (long)width, &first, &last);
         for (size_t k = 0; k < lanes; ++k)
             to[x * lanes + k] = -FLT_MAX;
         for (size_t i = first; i < last; ++i)
-            pixel_max(to + x * lanes, line + i * lanes, lanes);
+            for (size_t k = 0; k < lanes; ++k) {
+                float v = line[i * lanes + k];
+                to[x * lanes + k] = v > to[x * lanes + k] ? v : to[x * lanes + k];
+            }
     }
 }
 
-/* The same for windows that lie inside the line, lanes = 1 and two pixels: the usual case. */
-static void max_pairs(const float *line, float *to, size_t first, size_t last, size_t stride, size_t shift) {
-    for (size_t x = first; x < last; ++x) {
-        float a = line[x * stride - shift], b = line[x * stride - shift + 1];
-        to[x] = a > b ? a : b;
+/* The same for stride 1: the whole line once for each pixel of the window. */
+static void max_shifted(const plane_ops *ops, const float *line, float *to, const dpf_graph_layer *l, size_t width,
+                        size_t out_w, size_t lanes) {
+    for (size_t i = 0; i < out_w * lanes; ++i)
+        to[i] = -FLT_MAX;
+    for (long m = 0; m < l->size; ++m) {
+        long shift = m - l->pad / 2; /* output x reads pixel x + shift */
+        size_t first = shift < 0 ? (size_t)-shift : 0;
+        size_t last = shift < 0 ? width + first : width > (size_t)shift ? width - (size_t)shift : 0;
+        last = last < out_w ? last : out_w;
+        if (first < last)
+            ops->max(line + (size_t)((long)first + shift) * lanes, to + first * lanes, (last - first) * lanes);
     }
 }
 
-static void max_line(const float *plane, float *line, size_t floats, size_t first, size_t last) {
+/* The maxima of the rows [first, last), of `floats` floats each. */
+static void max_rows(const plane_ops *ops, const float *plane, float *line, size_t floats, size_t first, size_t last) {
     if (first >= last) {
         for (size_t i = 0; i < floats; ++i)
             line[i] = -FLT_MAX;
@@ -61,35 +69,32 @@ static void max_line(const float *plane, float *line, size_t floats, size_t firs
     }
     memcpy(line, plane + first * floats, floats * sizeof *line);
     for (size_t y = first + 1; y < last; ++y)
-        pixel_max(line, plane + y * floats, floats);
+        ops->max(plane + y * floats, line, floats);
 }
 
 void rt_maxpool(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     const rt_array *in = in_array(r), *out = out_array(r);
-    size_t lanes = in->lanes, planes = planes_of(r, in), floats = in->w * lanes, jobs = planes * out->h;
-    size_t shift = (size_t)l->pad / 2;
-    int pairs = lanes == 1 && l->size == 2 && shift == 0;
-    size_t inside = pairs && in->w >= 2 ? (in->w - 2) / (size_t)l->stride_x + 1 : 0; /* windows inside the line */
-    inside = inside < out->w ? inside : out->w;
+    const plane_ops *ops = dpf_plane_ops();
+    size_t lanes = in->lanes, floats = in->w * lanes, jobs = planes_of(r, in) * out->h;
+    /* windows of two pixels side by side, the usual case, go through a kernel of their own */
+    size_t pairs = lanes == 1 && l->size == 2 && l->stride_x == 2 && l->pad / 2 == 0 ? in->w / 2 : 0;
+    pairs = pairs < out->w ? pairs : out->w;
 #pragma omp parallel num_threads(r->model->threads)
     {
         float *line = r->scratch + (size_t)omp_get_thread_num() * floats;
 #pragma omp for schedule(static)
         for (size_t j = 0; j < jobs; ++j) {
-            size_t p = j / out->h, y = j % out->h, first, last;
+            size_t first, last;
             float *to = r->out + j * out->w * lanes;
-            window((long)y * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
-            max_line(r->in[0] + p * in->h * floats, line, floats, first, last);
-            if (!pairs) {
-                max_row(line, to, l, in->w, out->w, lanes);
+            window((long)(j % out->h) * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
+            max_rows(ops, r->in[0] + j / out->h * in->h * floats, line, floats, first, last);
+            if (l->stride_x == 1) {
+                max_shifted(ops, line, to, l, in->w, out->w, lanes);
                 continue;
             }
-            max_pairs(line, to, 0, inside, (size_t)l->stride_x, 0);
-            for (size_t x = inside; x < out->w; ++x) { /* half of the window, or none of it, is in the picture */
-                size_t at = x * (size_t)l->stride_x;
-                to[x] = at < in->w ? line[at] : -FLT_MAX;
-            }
+            ops->max_pairs(line, to, pairs);
+            max_along(line, to, l, in->w, pairs, out->w, lanes);
         }
     }
 }
@@ -134,29 +139,37 @@ void rt_avgpool(const rt_run *r) {
     }
 }
 
-/* A negative stride in the cfg sums up instead: the layer's `reverse`. */
+static void upsample_row(const float *from, float *to, const rt_array *in, const dpf_graph_layer *l) {
+    size_t s = (size_t)l->stride, lanes = in->lanes, floats = in->w * lanes * s;
+    for (size_t x = 0; x < in->w; ++x)
+        for (size_t n = 0; n < s; ++n)
+            for (size_t k = 0; k < lanes; ++k)
+                to[(x * s + n) * lanes + k] = l->scale * from[x * lanes + k];
+    for (size_t n = 1; n < s; ++n)
+        memcpy(to + n * floats, to, floats * sizeof *to);
+}
+
+/* The other way: `stride` rows become one, pixels summed up. */
+static void gather_row(const float *from, float *to, const rt_array *in, const dpf_graph_layer *l) {
+    size_t s = (size_t)l->stride, lanes = in->lanes;
+    memset(to, 0, in->w / s * lanes * sizeof *to);
+    for (size_t i = 0; i < s * in->w; ++i)
+        for (size_t k = 0; k < lanes; ++k)
+            to[i % in->w / s * lanes + k] += l->scale * from[i * lanes + k];
+}
+
+/* A negative stride in the cfg is the layer's `reverse`. */
 void rt_upsample(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     const rt_array *in = in_array(r), *out = out_array(r);
-    size_t lanes = in->lanes, jobs = planes_of(r, in) * out->h, s = (size_t)l->stride;
-    size_t rows = l->reverse ? s : 1; /* of the input that an output row needs */
+    size_t rows = l->reverse ? out->h : in->h, jobs = planes_of(r, in) * rows;
+    size_t in_step = in->h / rows * in->w * in->lanes, out_step = out->h / rows * out->w * in->lanes;
 #pragma omp parallel for num_threads(r->model->threads) schedule(static)
-    for (size_t j = 0; j < jobs; ++j) {
-        size_t y = l->reverse ? j % out->h * s : j % out->h / s;
-        const float *plane = r->in[0] + (j / out->h * in->h + y) * in->w * lanes;
-        float *to = r->out + j * out->w * lanes;
-        if (!l->reverse) {
-            for (size_t x = 0; x < in->w; ++x)
-                for (size_t n = 0; n < s; ++n)
-                    for (size_t k = 0; k < lanes; ++k)
-                        *to++ = l->scale * plane[x * lanes + k];
-            continue;
-        }
-        memset(to, 0, out->w * lanes * sizeof *to);
-        for (size_t i = 0; i < rows * in->w; ++i)
-            for (size_t k = 0; k < lanes; ++k)
-                to[i % in->w / s * lanes + k] += l->scale * plane[i * lanes + k];
-    }
+    for (size_t j = 0; j < jobs; ++j)
+        if (l->reverse)
+            gather_row(r->in[0] + j * in_step, r->out + j * out_step, in, l);
+        else
+            upsample_row(r->in[0] + j * in_step, r->out + j * out_step, in, l);
 }
 
 /* Darknet's own order: an output is seen with the input's sizes, channel k of it takes the

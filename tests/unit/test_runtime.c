@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The runtime on its own: models that cannot be are refused, threads and models do not
+ * disturb each other, a batch is its pictures, a run allocates nothing that stays, boxes
+ * and their suppression.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <malloc.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dpf/core/random.h"
+#include "dpf/dpf.h"
+
+#define NET "[net]\nwidth=32\nheight=32\nchannels=3\n"
+#define CONV(filters, size, more) "[convolutional]\nsize=" #size "\npad=1\nfilters=" #filters "\n" more "\n"
+#define YOLO "[yolo]\nmask=0,1\nanchors=4,5,10,12\nclasses=3\nnum=2\n"
+
+static char folder[] = "/tmp/dpf-run-XXXXXX", path[64];
+
+static void write_cfg(const char *text) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static dpf_model *load(const char *text, dpf_model_options o) {
+    dpf_model *m;
+    dpf_error err;
+    write_cfg(text);
+    o.random = 1;
+    if (dpf_model_load(&m, path, NULL, &o, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    return m;
+}
+
+static float *random_input(size_t count, uint64_t seed) {
+    float *x = malloc(count * sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < count; i++)
+        x[i] = (float)(random_next(&seed) >> 40) / 16777216.0f;
+    return x;
+}
+
+/* The last output for one input, a copy. */
+static float *run(const dpf_model *m, dpf_context *c, const float *input, size_t *count) {
+    dpf_model_info info;
+    dpf_output_info o;
+    dpf_error err;
+    const float *values;
+    dpf_model_get_info(m, &info);
+    assert_int_equal(dpf_context_set_planes(c, 0, input, &err), DPF_OK);
+    assert_int_equal(dpf_context_run(c, &err), DPF_OK);
+    assert_int_equal(dpf_model_output(m, info.outputs - 1, &o, &err), DPF_OK);
+    assert_int_equal(dpf_context_output(c, 0, info.outputs - 1, &values, &err), DPF_OK);
+    float *copy = malloc(o.floats * sizeof *copy);
+    assert_non_null(copy);
+    *count = o.floats;
+    return memcpy(copy, values, o.floats * sizeof *copy);
+}
+
+typedef struct bad_model {
+    const char *text, *message;
+    dpf_status status;
+} bad_model;
+
+static void test_bad_models(void **unused) {
+    (void)unused;
+    static const bad_model bad[] = {
+        {"[convolutional]\n", "first section must be [net]", DPF_ERR_FORMAT},
+        {"[net]\nwidth=0\nheight=4\nchannels=3\n" CONV(4, 3, ""), "needs width", DPF_ERR_RANGE},
+        {NET CONV(0, 3, ""), "filters=0", DPF_ERR_RANGE},
+        {NET CONV(4, 0, ""), "size=0", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "stride=0"), "stride=0", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "groups=2"), "groups=2", DPF_ERR_MISMATCH},
+        {NET CONV(4, 3, "dilation=0"), "dilation=0", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "activation=mishh"), "did you mean mish", DPF_ERR_FORMAT},
+        {NET "[convolutional]\nfilters=4\nsize=99\n", "does not fit", DPF_ERR_MISMATCH},
+        {NET CONV(16777216, 4095, ""), "too large", DPF_ERR_RANGE},
+        {"[net]\nwidth=16777216\nheight=16777216\nchannels=3\n" CONV(4, 3, ""), "too large", DPF_ERR_RANGE},
+        {"[net]\nwidth=20000\nheight=20000\nchannels=3\n" CONV(60, 3, ""), "", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "") "[route]\nlayers=1\n", "does not come before it", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "") "[route]\nlayers=2\n" CONV(4, 3, ""), "does not come before it", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "") "[route]\nlayers=-2\n", "before the first", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "") "[route]\n", "needs layers=", DPF_ERR_FORMAT},
+        {NET CONV(4, 3, "") CONV(4, 3, "stride=2") "[route]\nlayers=0,1\n", "different sizes", DPF_ERR_MISMATCH},
+        {NET CONV(4, 3, "") "[route]\nlayers=0\ngroups=3\ngroup_id=0\n", "groups=3", DPF_ERR_MISMATCH},
+        {NET CONV(4, 3, "") "[route]\nlayers=0\ngroups=2\ngroup_id=2\n", "group_id=2", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "") "[shortcut]\nfrom=5\n", "does not come before it", DPF_ERR_RANGE},
+        {NET CONV(4, 3, "") CONV(4, 3, "stride=3") "[shortcut]\nfrom=0\nactivation=linear\n", "", DPF_OK},
+        {NET "[maxpool]\nsize=0\n", "size=0", DPF_ERR_RANGE},
+        {NET "[maxpool]\nsize=40\nstride=1\npadding=0\n", "does not fit", DPF_ERR_MISMATCH},
+        {NET "[upsample]\nstride=0\n", "stride=0", DPF_ERR_RANGE},
+        {NET "[reorg]\nstride=5\n", "does not divide", DPF_ERR_MISMATCH},
+        {NET CONV(4, 3, "") "[reorg3d]\nstride=2\nreverse=1\n", "reverse", DPF_ERR_UNSUPPORTED},
+        {NET "[crop]\ncrop_width=40\ncrop_height=4\n", "cuts", DPF_ERR_MISMATCH},
+        {NET "[softmax]\ngroups=7\n", "groups=7", DPF_ERR_MISMATCH},
+        {NET "[softmax]\ntree=no.tree\n", "tree", DPF_ERR_UNSUPPORTED},
+        {NET CONV(15, 1, "") YOLO, "needs 16 channels", DPF_ERR_MISMATCH},
+        {NET CONV(16, 1, "") "[yolo]\nmask=0,9\nanchors=4,5,10,12\nclasses=3\nnum=2\n", "entry 2", DPF_ERR_RANGE},
+        {NET "[connected]\noutput=5\n[detection]\nclasses=3\nside=2\n", "needs", DPF_ERR_MISMATCH},
+        {NET "[connected]\noutput=0\n", "output=0", DPF_ERR_RANGE},
+        {NET "[rnn]\noutput=5\n", "libdarknet may", DPF_ERR_UNSUPPORTED},
+        {NET CONV(4, 3, "xnor=1"), "xnor", DPF_ERR_UNSUPPORTED},
+        {NET CONV(4, 3, "antialiasing=1"), "antialiasing", DPF_ERR_UNSUPPORTED},
+        {NET "[local]\nsize=5\npad=1\n", "pad=1", DPF_ERR_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        dpf_model *m = (dpf_model *)&bad;
+        dpf_error err = {.text = ""};
+        const dpf_model_options o = {.random = 1};
+        write_cfg(bad[i].text);
+        dpf_status status = dpf_model_load(&m, path, NULL, &o, &err);
+        if (status == DPF_OK && bad[i].status != DPF_OK)
+            fail_msg("accepted: %s", bad[i].text);
+        if (bad[i].status != DPF_OK && (m || !strstr(err.text, bad[i].message) || !strstr(err.text, path)))
+            fail_msg("wanted '%s', got '%s' (%d) for %s", bad[i].message, err.text, (int)status, bad[i].text);
+        dpf_model_free(m);
+    }
+}
+
+static void test_bad_arguments(void **unused) {
+    (void)unused;
+    dpf_model *m;
+    dpf_error err;
+    write_cfg(NET CONV(4, 3, ""));
+    assert_int_equal(dpf_model_load(&m, path, NULL, NULL, &err), DPF_ERR_ARGUMENT);
+    assert_non_null(strstr(err.text, "needs its .weights file"));
+    assert_int_equal(dpf_model_load(&m, path, "/nowhere/x.weights", NULL, &err), DPF_ERR_IO);
+    assert_int_equal(dpf_model_load(&m, "/nowhere/x.cfg", NULL, NULL, &err), DPF_ERR_IO);
+    assert_int_equal(dpf_model_load(&m, path, path, NULL, &err), DPF_ERR_FORMAT);
+    const dpf_model_options wrong[] = {{.threads = -1}, {.batch = 1 << 20}, {.sparsity = 1}, {.sparsity = NAN}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(dpf_model_load(&m, path, path, &wrong[i], &err), DPF_ERR_RANGE);
+    assert_null(m);
+
+    m = load(NET CONV(4, 3, ""), (dpf_model_options){.threads = 1});
+    dpf_context *c;
+    dpf_output_info o;
+    size_t index;
+    unsigned char pixel[4] = {0};
+    assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+    assert_int_equal(dpf_context_set_pixels(c, 1, pixel, 1, 1, 3, DPF_FIT_RESIZE, &err), DPF_ERR_ARGUMENT);
+    assert_int_equal(dpf_context_set_pixels(c, 0, pixel, 1, 1, 4, DPF_FIT_RESIZE, &err), DPF_ERR_MISMATCH);
+    assert_int_equal(dpf_context_set_pixels(c, 0, pixel, 0, 1, 3, DPF_FIT_RESIZE, &err), DPF_ERR_RANGE);
+    assert_int_equal(dpf_model_output(m, 1, &o, &err), DPF_ERR_ARGUMENT);
+    assert_int_equal(dpf_model_find_output(m, "yolo3", &index, &err), DPF_ERR_ARGUMENT);
+    assert_int_equal(dpf_model_find_output(m, "convolutional0", &index, &err), DPF_OK);
+    assert_int_equal(index, 0);
+    dpf_context_free(c);
+    dpf_model_free(m);
+}
+
+static const char detector[] =
+    NET CONV(32, 3, "batch_normalize=1\nactivation=leaky") "[maxpool]\nsize=2\nstride=2\n" CONV(
+        48, 3,
+        "activation=mish") "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" CONV(24, 3,
+                                                                             "activation=swish") "[shortcut]\nfrom=-"
+                                                                                                 "2\nactivation="
+                                                                                                 "linear\n[route]"
+                                                                                                 "\nlayers=-1,"
+                                                                                                 "2\n" CONV(16, 1,
+                                                                                                            "activat"
+                                                                                                            "ion="
+                                                                                                            "linear")
+                                                                                                     YOLO;
+
+typedef struct job {
+    const dpf_model *model;
+    const float *input, *want;
+    int bad;
+} job;
+
+static void *run_job(void *at) {
+    job *j = at;
+    dpf_context *c;
+    dpf_error err;
+    dpf_output_info o;
+    dpf_model_info info;
+    const float *got;
+    dpf_model_get_info(j->model, &info);
+    j->bad = dpf_context_new(&c, j->model, &err) != DPF_OK;
+    for (int i = 0; i < 20 && !j->bad; i++) {
+        j->bad = dpf_context_set_planes(c, 0, j->input, &err) || dpf_context_run(c, &err) ||
+                 dpf_model_output(j->model, info.outputs - 1, &o, &err) ||
+                 dpf_context_output(c, 0, info.outputs - 1, &got, &err) ||
+                 memcmp(got, j->want, o.floats * sizeof *got) != 0;
+    }
+    dpf_context_free(c);
+    return NULL;
+}
+
+/* Two inputs on one model and one on another, all at once: bit for bit what each gives alone. */
+static void test_threads(void **unused) {
+    (void)unused;
+    dpf_model *a = load(detector, (dpf_model_options){.threads = 2, .sparsity = 0.8});
+    dpf_model *b = load(detector, (dpf_model_options){.threads = 1, .seed = 3, .engine = DPF_ENGINE_DENSE});
+    job jobs[3] = {{.model = a}, {.model = a}, {.model = b}};
+    pthread_t threads[3];
+    float *inputs[3], *want[3];
+    for (size_t i = 0; i < 3; i++) {
+        dpf_context *c;
+        dpf_error err;
+        size_t count;
+        inputs[i] = random_input(32 * 32 * 3, i);
+        assert_int_equal(dpf_context_new(&c, jobs[i].model, &err), DPF_OK);
+        want[i] = run(jobs[i].model, c, inputs[i], &count);
+        dpf_context_free(c);
+        jobs[i].input = inputs[i];
+        jobs[i].want = want[i];
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_job, &jobs[i]), 0);
+    for (size_t i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        assert_false(jobs[i].bad);
+        free(inputs[i]);
+        free(want[i]);
+    }
+    dpf_model_free(a);
+    dpf_model_free(b);
+}
+
+/* Engines, threads, batch and memory plan change how it is computed, not what. */
+static void test_options_agree(void **unused) {
+    (void)unused;
+    float *input = random_input(32 * 32 * 3, 9), *want = NULL;
+    size_t count = 0;
+    for (int i = 0; i < 12; i++) {
+        const int batch = 1 + 2 * (i / 6);
+        dpf_model *m = load(detector, (dpf_model_options){.threads = 1 + i % 2,
+                                                          .batch = batch,
+                                                          .engine = (dpf_engine)(i % 3),
+                                                          .keep_layers = i % 4 == 3,
+                                                          .sparsity = 0.8});
+        dpf_context *c;
+        dpf_error err;
+        dpf_model_info info;
+        assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+        for (int k = 1; k < batch; k++)
+            assert_int_equal(dpf_context_set_planes(c, k, input, &err), DPF_OK);
+        float *got = run(m, c, input, &count);
+        dpf_model_get_info(m, &info);
+        assert_true(info.useful < 0.35 * info.multiply_adds);
+        for (size_t k = 0; k < count && want; k++)
+            if (!(fabsf(got[k] - want[k]) <= 2e-5f * (1 + fabsf(want[k]))))
+                fail_msg("options %d: value %zu is %g, was %g", i, k, (double)got[k], (double)want[k]);
+        for (int k = 1; k < batch; k++) {
+            const float *other;
+            assert_int_equal(dpf_context_output(c, k, info.outputs - 1, &other, &err), DPF_OK);
+            for (size_t n = 0; n < count; n++)
+                assert_true(fabsf(other[n] - got[n]) <= 2e-5f * (1 + fabsf(got[n])));
+        }
+        if (!want)
+            want = got;
+        else
+            free(got);
+        dpf_context_free(c);
+        dpf_model_free(m);
+    }
+    free(want);
+    free(input);
+}
+
+/* What oneDNN takes for itself during a run it gives back. */
+static void test_no_allocation(void **unused) {
+    (void)unused;
+    dpf_model *m = load(detector, (dpf_model_options){.threads = 2, .sparsity = 0.8});
+    float *input = random_input(32 * 32 * 3, 9);
+    dpf_context *c;
+    dpf_error err;
+    assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+    size_t before = 0;
+    for (int i = 0; i < 60; i++) {
+        if (i == 10)
+            before = mallinfo2().uordblks;
+        assert_int_equal(dpf_context_set_planes(c, 0, input, &err), DPF_OK);
+        assert_int_equal(dpf_context_run(c, &err), DPF_OK);
+    }
+    assert_int_equal(mallinfo2().uordblks, before);
+    dpf_context_free(c);
+    dpf_model_free(m);
+    free(input);
+}
+
+/* Memory is shared over time: far less than the sum of all layers. */
+static void test_memory(void **unused) {
+    (void)unused;
+    char text[8192] = NET;
+    for (int i = 0; i < 40; i++)
+        strcat(text, CONV(32, 3, "activation=leaky"));
+    dpf_model *m = load(text, (dpf_model_options){.threads = 1});
+    dpf_model *kept = load(text, (dpf_model_options){.threads = 1, .keep_layers = 1});
+    dpf_model_info info, all;
+    dpf_model_get_info(m, &info);
+    dpf_model_get_info(kept, &all);
+    size_t layer = 32 * 32 * 32 * sizeof(float);
+    assert_true(info.context_bytes < 5 * layer);
+    assert_true(all.context_bytes >= 40 * layer);
+    dpf_model_free(m);
+    dpf_model_free(kept);
+}
+
+/* One cell of 1 x 1: what comes out of the head is what goes in, so boxes can be written down. */
+static void test_boxes(void **unused) {
+    (void)unused;
+    static const char head[] =
+        "[net]\nwidth=2\nheight=1\nchannels=16\n[yolo]\nmask=0,1\nanchors=1,1,2,1\nclasses=3\nnum=2\nnew_coords=1\n"
+        "scale_x_y=2\n";
+    dpf_model *m = load(head, (dpf_model_options){.threads = 1});
+    dpf_context *c;
+    dpf_error err;
+    const dpf_object *found;
+    size_t count;
+    float in[16][2] = {{0}};
+    assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+    for (int n = 0; n < 2; n++) { /* two boxes in the left cell, nearly the same place */
+        in[8 * n + 0][0] = 0.5f;  /* 2 * 0.5 - 0.5 = the cell's middle */
+        in[8 * n + 1][0] = 0.5f;
+        in[8 * n + 2][0] = n ? 0.5f : 0.7071068f; /* squared, times 4, times the anchor */
+        in[8 * n + 3][0] = 0.5f;
+        in[8 * n + 4][0] = n ? 0.9f : 0.8f;
+        in[8 * n + 5][0] = 1;
+        in[8 * n + 7][0] = n ? 0 : 1;
+    }
+    assert_int_equal(dpf_context_set_planes(c, 0, &in[0][0], &err), DPF_OK);
+    assert_int_equal(dpf_context_run(c, &err), DPF_OK);
+    assert_int_equal(dpf_context_detections(c, 0, NULL, &found, &count, &err), DPF_OK);
+    assert_int_equal(count, 2); /* class 0 of the better box, class 2 of the other */
+    assert_int_equal(found[0].class_id, 0);
+    assert_true(fabsf(found[0].probability - 0.9f) < 1e-6f && fabsf(found[1].probability - 0.8f) < 1e-6f);
+    assert_int_equal(found[1].class_id, 2);
+    assert_true(fabsf(found[0].x - 0.25f) < 1e-6f && fabsf(found[0].y - 0.5f) < 1e-6f);
+    assert_true(fabsf(found[0].w - 1) < 1e-6f && fabsf(found[0].h - 1) < 1e-6f);
+    assert_true(fabsf(found[1].w - 1) < 1e-6f);
+
+    const dpf_detect_options none = {.nms = DPF_NMS_NONE}, high = {.thresh = 0.85},
+                             box = {.width = 100, .height = 100, .fit = DPF_FIT_LETTERBOX};
+    assert_int_equal(dpf_context_detections(c, 0, &none, &found, &count, &err), DPF_OK);
+    assert_int_equal(count, 3);
+    assert_int_equal(dpf_context_detections(c, 0, &high, &found, &count, &err), DPF_OK);
+    assert_int_equal(count, 1);
+    /* a square in the middle of 2 x 1: the share of x moves, 0.25 is its left edge */
+    assert_int_equal(dpf_context_detections(c, 0, &box, &found, &count, &err), DPF_OK);
+    assert_true(fabsf(found[0].x) < 1e-6f && fabsf(found[0].w - 2) < 1e-6f);
+    const dpf_detect_options wrong = {.thresh = 2};
+    assert_int_equal(dpf_context_detections(c, 0, &wrong, &found, &count, &err), DPF_ERR_RANGE);
+    dpf_context_free(c);
+    dpf_model_free(m);
+}
+
+/* Layers that stock Darknet lacks, or crashes on, against their definitions. */
+static void test_fork_layers(void **unused) {
+    (void)unused;
+    dpf_model *m =
+        load("[net]\nwidth=4\nheight=4\nchannels=3\n[reorg3d]\nstride=2\n[avgpool]\n[scale_channels]\nfrom=0\n"
+             "[sam]\nfrom=0\n[activation]\nactivation=relu6\n[local_avgpool]\nsize=2\nstride=2\npadding=0\n",
+             (dpf_model_options){.threads = 1, .keep_layers = 1});
+    dpf_context *c;
+    dpf_error err;
+    float in[48];
+    const float *layer[6];
+    for (int i = 0; i < 48; i++)
+        in[i] = (float)(i % 7) - 2;
+    assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+    assert_int_equal(dpf_context_set_planes(c, 0, in, &err), DPF_OK);
+    assert_int_equal(dpf_context_run(c, &err), DPF_OK);
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(dpf_context_output(c, 0, i, &layer[i], &err), DPF_OK);
+    for (int k = 0; k < 12; k++) {
+        float mean = 0, average = 0;
+        for (int i = 0; i < 4; i++) {
+            int y = i / 2 * 2 + k / 3 / 2, x = i % 2 * 2 + k / 3 % 2;
+            assert_true(layer[0][4 * k + i] == in[k % 3 * 16 + y * 4 + x]);
+            mean += layer[0][4 * k + i] / 4;
+        }
+        assert_true(fabsf(layer[1][k] - mean) < 1e-6f);
+        for (int i = 0; i < 4; i++) {
+            float scaled = mean * layer[0][4 * k + i], product = scaled * layer[0][4 * k + i];
+            float bent = product < 0 ? 0 : product > 6 ? 6 : product;
+            assert_true(fabsf(layer[2][4 * k + i] - scaled) < 1e-5f);
+            assert_true(fabsf(layer[3][4 * k + i] - product) < 1e-4f);
+            assert_true(fabsf(layer[4][4 * k + i] - bent) < 1e-4f);
+            average += bent / 4;
+        }
+        assert_true(fabsf(layer[5][k] - average) < 1e-4f);
+    }
+    dpf_context_free(c);
+    dpf_model_free(m);
+}
+
+static int setup(void **unused) {
+    (void)unused;
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(path, sizeof path, "%s/net.cfg", folder);
+    return 0;
+}
+
+static int teardown(void **unused) {
+    (void)unused;
+    unlink(path);
+    return rmdir(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad_models), cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_memory),     cmocka_unit_test(test_options_agree), cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_boxes),      cmocka_unit_test(test_fork_layers),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
