@@ -32,6 +32,7 @@ dpf_status classifier_fits(const datafile *data, const char *cfg, const dn_info 
 typedef struct classifier_model {
     const char *cfg, *weights, *dpf;
     int threads;
+    int remarks; /* say what is odd about the cfg; after a training it has been said */
 } classifier_model;
 dpf_status classifier_score(const datafile *data, const lines *labels, imagelist *list, const int *class_of,
                             const classifier_model *model, report_score *scores, size_t *count, dpf_error *err);

@@ -11,17 +11,20 @@
 
 #include "args.h"
 #include "classifier.h"
+#include "issues.h"
 #include "picture.h"
 #include "progress.h"
 #include "say.h"
 #include "stop.h"
 
 int classifier_valid(int argc, char **argv) {
-    classifier_model model = {0};
+    classifier_model model = {.remarks = 1};
     uint64_t threads = 0;
+    int force = 0; /* of training; here nothing is left out */
     const char *words[3];
     const args_flag flags[] = {
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
+        {"-force", ARGS_SWITCH, &force, NULL, 0, 0},
         {"-dpf", ARGS_TEXT, &model.dpf, NULL, 0, 0},
         ARGS_DARKNET_FLAGS,
     };
@@ -122,6 +125,7 @@ static dpf_status open_predictor(predictor *p, const datafile *data, const dn_op
         status = dn_open(&p->net, args, err);
     if (status)
         return status;
+    issues_say(dn_graph(p->net), 0);
     dn_get_info(p->net, &p->info);
     status = classifier_fits(data, args->cfg_path, &p->info, err);
     if (status)
@@ -132,10 +136,12 @@ static dpf_status open_predictor(predictor *p, const datafile *data, const dn_op
 
 int classifier_predict(int argc, char **argv) {
     uint64_t top = 0, threads = 0;
+    int force = 0; /* of training; here nothing is left out */
     const char *words[4];
     dn_open_args args = {.batch = 1};
     const args_flag flags[] = {
         {"-t", ARGS_COUNT, &top, NULL, 1, INT_MAX},
+        {"-force", ARGS_SWITCH, &force, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
         {"-dpf", ARGS_TEXT, &args.dpf_path, NULL, 0, 0},
         ARGS_DARKNET_FLAGS,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "classifier.h"
+#include "issues.h"
 #include "progress.h"
 #include "say.h"
 #include "stop.h"
@@ -103,6 +104,8 @@ static dpf_status open_scorer(scorer *s, const classifier_model *model, dpf_erro
     status = dn_open(&s->net, &args, err);
     if (status)
         return status;
+    if (model->remarks)
+        issues_say(dn_graph(s->net), 0);
     dn_get_info(s->net, &s->info);
     status = classifier_fits(s->data, model->cfg, &s->info, err);
     if (status)

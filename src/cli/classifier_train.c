@@ -12,9 +12,9 @@
 #include "say.h"
 #include "train.h"
 
-static const char USAGE[] =
-    "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE | -dense] [-threads N] [-novalid] "
-    "[-keep K] [-save_every N]";
+static const char USAGE[] = "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE | -dense] "
+                            "[-threads N] [-force] [-novalid] "
+                            "[-keep K] [-save_every N]";
 
 typedef struct job {
     train_options options;
@@ -54,7 +54,7 @@ static dpf_status score(void *self, const char *weights, report_score *scores, s
                         dpf_error *err) {
     job *j = self;
     (void)room; /* MOST_SCORES of the loop is more than the two of a classifier */
-    const classifier_model model = {j->options.cfg, weights, j->options.dpf, (int)j->options.threads};
+    const classifier_model model = {j->options.cfg, weights, j->options.dpf, (int)j->options.threads, 0};
     printf("\n");
     return classifier_score(&j->data, &j->labels, j->valid, j->class_of, &model, scores, count, err);
 }

@@ -5,9 +5,12 @@
 #include "datafile.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../dpf/core/options.h"
+#include "lines.h"
 #include "say.h"
 
 /* Keys that some verb of Darknet or a fork of it reads. */
@@ -22,9 +25,12 @@ static int is_known(const char *key) {
     return 0;
 }
 
-static void warn_unknown(const dpf_cfg *cfg, const dpf_section *section) {
+static void warn_odd(const dpf_cfg *cfg, const dpf_section *section) {
     for (size_t i = 0; i < section->count; i++) {
-        const dpf_key *key = &section->keys[i];
+        const dpf_key *key = &section->keys[i], *first = dpf_section_find(section, key->key);
+        if (strcmp(first->value, key->value) != 0)
+            say("warning: %s:%d: '%s=%s' does not count: Darknet takes the first, '%s' in line %d", cfg->file,
+                key->line, key->key, key->value, first->value, first->line);
         if (is_known(key->key))
             continue;
         const char *nearest = dpf_nearest_word(key->key, known_keys);
@@ -49,6 +55,30 @@ static dpf_status refuse_trees(const dpf_cfg *cfg, const dpf_section *section, d
     return DPF_OK;
 }
 
+/* A path that is not there, and stands in a line with blanks or a comment: as Darknet does, we
+ * took the blanks out and the comment for a part of it. Whoever wrote the line must hear that. */
+static dpf_status explain_path(const dpf_cfg *cfg, const dpf_key *key, dpf_error *err) {
+    lines raw;
+    if (access(key->value, F_OK) == 0 || lines_read(&raw, cfg->file, "data file", NULL))
+        return DPF_OK;
+    const char *line = (size_t)key->line <= raw.count ? raw.line[key->line - 1] : "";
+    const char *value = strchr(line, '=');
+    value = value ? value + 1 + strspn(value + 1, " \t") : "";
+    dpf_status status = DPF_OK;
+    if (strpbrk(key->value, "#;"))
+        status = dpf_fail(err, DPF_ERR_FORMAT,
+                          "%s:%d: '%s=%s' is no file; if this ends in a comment, give it a line of its own: a "
+                          "comment behind a value counts as a part of it",
+                          cfg->file, key->line, key->key, key->value);
+    else if (strpbrk(value, " \t"))
+        status = dpf_fail(err, DPF_ERR_FORMAT,
+                          "%s:%d: '%s=%s' has a blank in it; Darknet takes all blanks out of a data file, and there is "
+                          "no '%s'; use a path without blanks",
+                          cfg->file, key->line, key->key, value, key->value);
+    lines_free(&raw);
+    return status;
+}
+
 static dpf_status text_key(const dpf_cfg *cfg, const dpf_section *section, const char *key, const char *fallback,
                            int mention, const char **out, dpf_error *err) {
     const dpf_key *found = dpf_section_find(section, key);
@@ -61,7 +91,7 @@ static dpf_status text_key(const dpf_cfg *cfg, const dpf_section *section, const
     if (!found->value || !found->value[0])
         return dpf_fail(err, DPF_ERR_FORMAT, "%s:%d: '%s' has no value, a path is wanted", cfg->file, found->line, key);
     *out = found->value;
-    return DPF_OK;
+    return explain_path(cfg, found, err);
 }
 
 static dpf_status number_key(const dpf_cfg *cfg, const dpf_section *section, const char *key, long fallback, int *out,
@@ -75,7 +105,7 @@ static dpf_status number_key(const dpf_cfg *cfg, const dpf_section *section, con
 static dpf_status read_keys(datafile *data, unsigned needs, dpf_error *err) {
     const dpf_cfg *cfg = data->cfg;
     const dpf_section *section = &cfg->sections[0];
-    warn_unknown(cfg, section);
+    warn_odd(cfg, section);
     dpf_status status = refuse_trees(cfg, section, err);
     if (!status)
         status = number_key(cfg, section, "classes", 2, &data->classes, err);

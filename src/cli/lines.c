@@ -74,6 +74,8 @@ static size_t count_lines(const char *text, size_t size) {
 static void split(lines *list, size_t size) {
     char *at = list->text, *end = list->text + size;
     size_t n = 0;
+    if (size >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) /* the byte order mark of some editors */
+        at += 3;
     while (at < end) {
         char *stop = memchr(at, '\n', (size_t)(end - at));
         if (!stop)

@@ -30,6 +30,7 @@ static const char HELP[] =
     "      -dpf FILE    take the [dpf] section from FILE, not from CFG\n"
     "      -dense       train without pruning: ignore the [dpf] section\n"
     "      -threads N   cores to use; all of them if not given\n"
+    "      -force       train though the cfg has training options that this Darknet does not know\n"
     "      -novalid     do not score the model at the end\n"
     "      -save_every N  iterations between two checkpoints: 1000, and at least every ten minutes\n"
     "      -keep K      keep K older checkpoints too, as NAME_ITERATION.weights and .state\n"

@@ -22,6 +22,7 @@ typedef struct train_options {
     const char *cfg, *weights, *dpf; /* weights and dpf may be NULL */
     int clear;
     int dense; /* ignore the [dpf] section */
+    int force; /* go on where only training differs from what the cfg asks for */
     uint64_t seed, threads;
     int seed_given;      /* 0: that of the state, else from the clock */
     uint64_t save_every; /* iterations between two checkpoints; 0: TRAIN_SAVE_EVERY */
@@ -36,6 +37,7 @@ enum { TRAIN_SAVE_EVERY = 1000 };
 /* The flags of every command that trains; o is its train_options. */
 #define TRAIN_FLAGS(o)                                                                                                 \
     {"-clear", ARGS_SWITCH, &(o)->clear, NULL, 0, 0}, {"-dense", ARGS_SWITCH, &(o)->dense, NULL, 0, 0},                \
+        {"-force", ARGS_SWITCH, &(o)->force, NULL, 0, 0},                                                              \
         {"-seed", ARGS_COUNT, &(o)->seed, &(o)->seed_given, 0, UINT64_MAX},                                            \
         {"-dpf", ARGS_TEXT, &(o)->dpf, NULL, 0, 0}, {"-threads", ARGS_COUNT, &(o)->threads, NULL, 1, 1024},            \
         {"-keep", ARGS_COUNT, &(o)->keep, NULL, 0, 1000000}, {                                                         \

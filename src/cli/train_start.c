@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "files.h"
+#include "issues.h"
 #include "../dpf/core/random.h"
 #include "say.h"
 
@@ -49,6 +50,7 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
         .clear = options->clear,
         .dense = options->dense,
         .train = 1,
+        .force = options->force,
         .threads = (int)options->threads,
         .seed = run->seed,
         .state = run->resumed ? &run->state : NULL,
@@ -56,6 +58,7 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
     dpf_status status = dn_open(&run->net, &args, err);
     if (status)
         return status;
+    issues_say(dn_graph(run->net), 1);
     dn_get_info(run->net, &run->info);
     run->first = dn_iteration(run->net);
     run->images = (size_t)run->info.batch * (size_t)run->info.subdivisions;

@@ -358,7 +358,15 @@ static void test_stock_only(void **state) {
         {NET CONV "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n", "t.cfg:16: layer 1: [route] groups=2", 0},
         {NET "[conv]\nactivation=mish\n", "t.cfg:8: layer 0: activation=mish needs AlexeyAB's fork", 0},
         {NET "[conv]\nstride_x=2\n", "stride_x=2", 0},
-        {NET "[conv]\ndilation=2\n", "dilation=2", 0},
+        {NET "[conv]\nsize=3\npad=1\ndilation=2\n", "dilation=2", 0},
+        {NET "[conv]\ncbn=1\n", "[conv] cbn=1", 0},
+        {NET "[conv]\nbatch_normalize=1\ncbn=1\n", "[conv] cbn=1", 1},
+        {NET "[conv]\nbatch_normalize=2\n", "batch_normalize=2 (", 1},
+        {NET CONV "stopbackward=800\n", "stopbackward=800 (", 1},
+        {NET "[rnn]\noutput=5\nhidden=7\n", "hidden=7", 0},
+        {NET "[crnn]\noutput=5\n", "output=5", 0},
+        {NET "[max]\nmaxpool_depth=1\nout_channels=1\n", "maxpool_depth=1 (", 0},
+        {NET CONV "[dropout]\ndropblock=1\n", "dropblock=1", 1},
         {NET "[max]\nantialiasing=1\n", "antialiasing=1", 0},
         {NET CONV CONV "[shortcut]\nfrom=-2\nweights_type=per_channel\n", "weights_type", 0},
         {NET CONV CONV CONV "[shortcut]\nfrom=-2,-3\n", "more than one", 0},
@@ -367,7 +375,14 @@ static void test_stock_only(void **state) {
         {NET "[conv]\nfilters=18\n[yolo]\nclasses=1\nnum=3\nnew_coords=1\n", "new_coords=1", 0},
         {NET "[conv]\nfilters=18\n[yolo]\nclasses=1\nnum=3\niou_loss=ciou\n", "iou_loss=ciou", 1},
         {NET "mosaic=1\n" CONV, "t.cfg:7: [net] mosaic=1", 1},
+        {NET "[conv]\nfilters=18\n[yolo]\nclasses=1\nnum=3\nnms_kind=diounms\n", "nms_kind=diounms", 0},
+        {NET "[conv]\nfilters=18\n[yolo]\nclasses=1\nnum=3\nrandom=1.4\n", "random=1.4 (", 1},
         {NET "policy=sgdr\n" CONV, "policy=sgdr", 1},
+        /* what cannot be forced is named first, and the rest counted */
+        {NET "mosaic=1\n" CONV "[route]\nlayers=-1\ngroups=2\n",
+         "groups=2 (takes one part of the channels) needs "
+         "AlexeyAB's fork; this Darknet does not know it (and 1 more like this)",
+         0},
     };
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; ++i) {
         net n = build(foreign[i].text);
@@ -378,9 +393,14 @@ static void test_stock_only(void **state) {
             fail_msg("case %zu: '%s' lacks '%s'", i, n.err.text, foreign[i].message);
         done(n);
     }
-    net n = build(NET "mosaic=0\n[conv]\nfilters=18\nstride=2\nstride_x=2\n[yolo]\nclasses=1\nnum=3\nscale_x_y=1.0\n"
+    net n = build(NET "mosaic=0\nletter_box=1\n[conv]\nfilters=18\nstride=2\nstride_x=2\ndilation=3\nstream=1\n[yolo]"
+                      "\nclasses=1\nnum=3\nscale_x_y=1.0\n"
                       "nms_kind=greedynms\niou_loss=mse\n[route]\nlayers=-1\ngroups=1\n");
     assert_int_equal(dpf_graph_check_stock(n.graph, 1, &n.err), DPF_OK);
+    assert_int_equal(n.graph->issues_count, 0);
+    done(n);
+    n = build(NET "[rnn]\noutput=5\nhidden=5\n");
+    assert_int_equal(n.graph->issues_count, 0);
     done(n);
     n = build(NET CONV "[softmax]\ntree=/nonexistent.tree\n");
     assert_int_equal(dpf_graph_check_stock(n.graph, 0, &n.err), DPF_ERR_IO);
@@ -388,10 +408,49 @@ static void test_stock_only(void **state) {
     done(n);
 }
 
+/* Keys that nobody reads, or that do not count, are remarks; and they explain a shape that does not fit. */
+static void test_remarks(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } odd[] = {
+        {NET CONV "filtres=8\n", "t.cfg:14: layer 0: [convolutional] filtres=8: no Darknet reads this key; did you "
+                                 "mean 'filters'?"},
+        {NET "mosiac=1\n" CONV, "t.cfg:7: [net] mosiac=1: no Darknet reads this key; did you mean 'mosaic'?"},
+        {NET CONV "xyzzyxyzzy=1\n", "t.cfg:14: layer 0: [convolutional] xyzzyxyzzy=1: no Darknet reads this key"},
+        {NET CONV "size=5\n", "t.cfg:14: layer 0: [convolutional] size=5 does not count: Darknet takes the first, 3 "
+                              "in line 9"},
+    };
+    char text[1024];
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; ++i) {
+        net n = build(odd[i].text);
+        assert_int_equal(n.graph->issues_count, 1);
+        assert_null(n.graph->issues[0].who);
+        dpf_graph_issue_text(n.graph, &n.graph->issues[0], text, sizeof text);
+        assert_string_equal(text, odd[i].message);
+        assert_int_equal(dpf_graph_check_stock(n.graph, 1, &n.err), DPF_OK);
+        done(n);
+    }
+    net n = build(NET CONV "size=3\nprune=1\n"); /* said twice alike; a key of ours */
+    assert_int_equal(n.graph->issues_count, 0);
+    done(n);
+    n = build_with(NET "[conv]\nfliters=18\n[yolo]\nclasses=1\nnum=3\n", NULL);
+    assert_int_equal(n.status, DPF_ERR_MISMATCH);
+    assert_non_null(strstr(n.err.text, "filters=18 in the layer before, not 1; perhaps because of this: t.cfg:8: "));
+    done(n);
+    n = build_with(NET "[conv]\nfilters=18\n[yolo]\nclasses=1\nanchorz=1\nnumm=3\n", NULL); /* in the layer itself */
+    assert_int_equal(n.status, DPF_ERR_MISMATCH);
+    assert_non_null(strstr(n.err.text, "did you mean 'anchors'?"));
+    done(n);
+    n = build_with(NET "[conv]\nactivation=revleaky\n", NULL);
+    assert_int_equal(n.status, DPF_ERR_UNSUPPORTED);
+    done(n);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stock_tables), cmocka_unit_test(test_shapes),     cmocka_unit_test(test_prunable),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_stock_only),
+        cmocka_unit_test(test_remarks),  cmocka_unit_test(test_stock_tables), cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_prunable), cmocka_unit_test(test_refused),      cmocka_unit_test(test_stock_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ typedef struct dn_open_args {
     const char *dpf_path;     /* a file with the [dpf] section, or NULL: the one inside the cfg, if any */
     int clear;                /* 1: start at iteration 0 whatever the weights' header says */
     int train;                /* 1: attach the pruner; 0: run the weights as they are */
+    int force;                /* 1: train though this Darknet leaves out options that only change training */
     int batch;                /* > 0: overrides the cfg's batch (and sets subdivisions to 1); 0: the cfg's */
     int threads;              /* > 0, or 0: all cores */
     uint64_t seed;

@@ -102,7 +102,7 @@ static dpf_status check(dn_net *dn, const dn_open_args *args, dpf_error *err) {
     if (status == DPF_OK)
         status = check_channels(dn, args, err);
     if (status == DPF_OK)
-        status = dpf_graph_check_stock(dn->graph, args->train, err);
+        status = dpf_graph_check_stock(dn->graph, args->train && !args->force, err);
     if (status == DPF_OK && args->weights_path)
         status = dpf_weights_check(dn->graph, args->weights_path, err);
     if (status == DPF_OK && args->state)

@@ -208,9 +208,12 @@ static dpf_status add_layer(dpf_build *build, size_t index) {
     layer->from_count = 1;
     if (layer->needs)
         DPF_TRY(dpf_build_issue(build, (int)graph->count, section->line, 0, layer->needs, "[%s]", section->type));
-    DPF_TRY(dpf_build_layer(build, layer));
+    dpf_status status = dpf_build_layer(build, layer);
+    if (status == DPF_OK || status == DPF_ERR_MISMATCH) /* what is odd about it may explain why it does not fit */
+        DPF_TRY(dpf_build_issues(build, (int)graph->count, section));
+    if (status != DPF_OK)
+        return status;
     DPF_TRY(count_parameters(build, layer));
-    DPF_TRY(dpf_build_issues(build, (int)graph->count, section));
     ++graph->count;
     build->c = layer->out_c;
     build->h = layer->out_h;
@@ -325,6 +328,21 @@ static dpf_status build_all(dpf_build *build, const dpf_cfg *dpf) {
     return parse_dpf(build, dpf);
 }
 
+/* A shape that does not fit often follows from a key that was misspelt or that this Darknet
+ * ignores; so the message about it names the first such key, if there was one. */
+static void add_suspicion(const dpf_graph *graph, dpf_error *err) {
+    char text[512], message[sizeof err->text];
+    const dpf_issue *suspect = NULL;
+    for (size_t i = 0; i < graph->issues_count && !suspect; ++i)
+        if (!graph->issues[i].training_only && strncmp(graph->issues[i].what, "activation", 10) != 0)
+            suspect = &graph->issues[i];
+    if (!err || err->status != DPF_ERR_MISMATCH || !suspect)
+        return;
+    dpf_graph_issue_text(graph, suspect, text, sizeof text);
+    memcpy(message, err->text, sizeof message);
+    dpf_fail(err, err->status, "%.500s; perhaps because of this: %s", message, text);
+}
+
 dpf_status dpf_graph_new(dpf_graph **out, const dpf_cfg *cfg, const dpf_cfg *dpf, dpf_error *err) {
     *out = NULL;
     dpf_graph *graph = calloc(1, sizeof *graph);
@@ -334,6 +352,7 @@ dpf_status dpf_graph_new(dpf_graph **out, const dpf_cfg *cfg, const dpf_cfg *dpf
     dpf_build build = {.graph = graph, .err = err};
     dpf_status status = build_all(&build, dpf);
     if (status != DPF_OK) {
+        add_suspicion(graph, err);
         dpf_graph_free(graph);
         return status;
     }

@@ -138,8 +138,8 @@ typedef struct dpf_issue {
     int layer; /* -1: [net] */
     int line;
     int training_only; /* 1: a forward pass is the same without it */
-    const char *what;  /* "[route] groups=2" */
-    const char *who;   /* "AlexeyAB's fork" */
+    const char *what;  /* "[route] groups=2 (takes one part of the channels)" */
+    const char *who;   /* "AlexeyAB's fork"; NULL: only a remark about a key that nobody reads */
 } dpf_issue;
 
 typedef struct dpf_graph {
@@ -196,8 +196,13 @@ dpf_status dpf_graph_options(const dpf_graph *graph, dpf_options *out, dpf_error
 size_t dpf_graph_second_step(const dpf_graph *graph);
 
 /* DPF_ERR_UNSUPPORTED with the first thing that the stock Darknet cannot build or would ignore
- * although it changes the result: of the forward pass, and with training = 1 of training too. */
+ * although it changes the result: of the forward pass, and with training = 1 of training too.
+ * Remarks never fail. */
 dpf_status dpf_graph_check_stock(const dpf_graph *graph, int training, dpf_error *err);
+
+/* An issue as one sentence: "yolo.cfg:120: layer 21: [yolo] scale_x_y=1.05 (...) needs AlexeyAB's
+ * fork; this Darknet does not know it". */
+void dpf_graph_issue_text(const dpf_graph *graph, const dpf_issue *issue, char *text, size_t size);
 
 /* "convolutional"; "leaky". */
 const char *dpf_layer_type_name(dpf_layer_type type);

@@ -73,6 +73,8 @@ static dpf_status build_convolutional(dpf_build *build, dpf_graph_layer *layer) 
     DPF_TRY(dpf_build_int(build, layer, "size", 1, 1, DPF_MAX_DIM, &layer->size));
     DPF_TRY(parse_stride(build, layer, 1));
     DPF_TRY(dpf_build_int(build, layer, "dilation", 1, 1, DPF_MAX_DIM, &layer->dilation));
+    if (layer->size == 1) /* nothing to spread; the fork resets it too */
+        layer->dilation = 1;
     DPF_TRY(parse_padding(build, layer));
     DPF_TRY(dpf_build_int(build, layer, "groups", 1, 1, DPF_MAX_DIM, &layer->groups));
     DPF_TRY(dpf_build_int(build, layer, "batch_normalize", 0, INT_MIN, INT_MAX, &layer->batch_normalize));

@@ -2,6 +2,7 @@
  *
  * The [net] section: sizes, training length, learning-rate policy.
  */
+#include "darknets.h"
 #include "graph_build.h"
 
 #include <limits.h>
@@ -91,7 +92,7 @@ static dpf_status parse_policy(dpf_build *build, const dpf_section *section) {
                         key->line, graph->policy, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     }
     if (key && strcmp(graph->policy, "sgdr") == 0)
-        DPF_TRY(dpf_build_issue(build, -1, key->line, 1, "AlexeyAB's fork", "policy=sgdr"));
+        DPF_TRY(dpf_build_issue(build, -1, key->line, 1, DPF_FORK, "policy=sgdr"));
     return strcmp(graph->policy, "steps") == 0 ? parse_steps(build, section) : DPF_OK;
 }
 

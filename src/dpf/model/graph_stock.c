@@ -2,133 +2,93 @@
  *
  * What a cfg asks for that the stock Darknet would not do. It reads keys that it
  * knows and prints "Unused field" for the rest, so a cfg made for a fork runs, with
- * other results. Each key here is one that a fork reads and stock does not.
+ * other results. darknets.c says which keys those are; here are the rules that one
+ * key alone does not tell.
  *
  * What must stay true: a key whose value says what stock does anyway is no issue.
  */
+#include "darknets.h"
 #include "graph_build.h"
 
 #include <errno.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define FORK "AlexeyAB's fork"
-#define ANY NAN /* every value makes a difference */
-
-typedef struct foreign_key {
-    const char *sections; /* comma list, each name with commas around it; "" for all but [net] */
-    const char *key;
-    double neutral;           /* number that means what stock does */
-    const char *neutral_word; /* or a word that does, or NULL */
-    int training_only;
-} foreign_key;
-
-static const foreign_key keys[] = {
-    {",convolutional,conv,", "dilation", 1, NULL, 0},
-    {",convolutional,conv,", "antialiasing", 0, NULL, 0},
-    {",convolutional,conv,", "share_index", ANY, NULL, 0},
-    {",convolutional,conv,", "assisted_excitation", 0, NULL, 1},
-    {",convolutional,conv,", "deform", 0, NULL, 0},
-    {",convolutional,conv,", "rotate", 0, NULL, 0},
-    {",convolutional,conv,", "sway", 0, NULL, 0},
-    {",convolutional,conv,", "stretch", 0, NULL, 0},
-    {",convolutional,conv,", "stretch_sway", 0, NULL, 0},
-    {",convolutional,conv,", "coordconv", 0, NULL, 0},
-    {",convolutional,conv,", "bin_output", 0, NULL, 0},
-    {",convolutional,conv,", "grad_centr", 0, NULL, 1},
-    {",convolutional,conv,", "reverse", 0, NULL, 0},
-    {",convolutional,conv,", "cbn", 0, NULL, 1},
-    {",maxpool,max,", "maxpool_depth", 0, NULL, 0},
-    {",maxpool,max,", "out_channels", ANY, NULL, 0},
-    {",maxpool,max,", "antialiasing", 0, NULL, 0},
-    {",route,", "groups", 1, NULL, 0},
-    {",shortcut,", "weights_type", ANY, "none", 0},
-    {",shortcut,", "weights_normalization", ANY, "none", 0},
-    {",dropout,", "dropblock", 0, NULL, 1},
-    {",dropout,", "dropblock_size_rel", 0, NULL, 1},
-    {",dropout,", "dropblock_size_abs", 0, NULL, 1},
-    {",yolo,region,", "focal_loss", 0, NULL, 1},
-    {",yolo,", "scale_x_y", 1, NULL, 0},
-    {",yolo,", "new_coords", 0, NULL, 0},
-    {",yolo,", "nms_kind", ANY, "greedynms", 0},
-    {",yolo,", "iou_loss", ANY, "mse", 1},
-    {",yolo,", "iou_normalizer", 1, NULL, 1},
-    {",yolo,", "obj_normalizer", 1, NULL, 1},
-    {",yolo,", "cls_normalizer", 1, NULL, 1},
-    {",yolo,", "delta_normalizer", 1, NULL, 1},
-    {",yolo,", "iou_thresh", 1, NULL, 1},
-    {",yolo,", "label_smooth_eps", 0, NULL, 1},
-    {",yolo,", "max_delta", ANY, NULL, 1},
-    {",yolo,", "counters_per_class", ANY, NULL, 1},
-    {",yolo,", "objectness_smooth", 0, NULL, 1},
-    {",net,network,", "mosaic", 0, NULL, 1},
-    {",net,network,", "mixup", 0, NULL, 1},
-    {",net,network,", "cutmix", 0, NULL, 1},
-    {",net,network,", "blur", 0, NULL, 1},
-    {",net,network,", "gaussian_noise", 0, NULL, 1},
-    {",net,network,", "adversarial_lr", 0, NULL, 1},
-    {",net,network,", "label_smooth_eps", 0, NULL, 1},
-    {",net,network,", "flip", 1, NULL, 1},
-    {",net,network,", "dynamic_minibatch", 0, NULL, 1},
-    {",net,network,", "ema_alpha", 0, NULL, 1},
-    {",net,network,", "weights_reject_freq", 0, NULL, 1},
-    {",net,network,", "seq_scales", ANY, NULL, 1},
-    {",net,network,", "sgdr_cycle", ANY, NULL, 1},
-    {",net,network,", "batches_per_cycle", ANY, NULL, 1},
-    {"", "train_only_bn", 0, NULL, 1},
-    {"", "dont_update", 0, NULL, 1},
-    {"", "burnin_update", 0, NULL, 1},
-};
-
-static int applies(const foreign_key *foreign, const dpf_section *section) {
-    int net = strcmp(section->type, "net") == 0 || strcmp(section->type, "network") == 0;
-    if (foreign->sections[0] == '\0')
-        return !net;
-    size_t length = strlen(section->type);
-    for (const char *at = foreign->sections; (at = strstr(at, section->type)); ++at)
-        if (at != foreign->sections && at[-1] == ',' && at[length] == ',')
-            return 1;
-    return 0;
+/* Values that both read and take differently: then the fork's meaning is the issue. */
+static const char *other_meaning(const dpf_section *section, const dpf_option_fact *fact, const char *value) {
+    double number = strtod(value, NULL);
+    if (strcmp(fact->key, "stopbackward") == 0 && number > 1)
+        return "thaws the layers before after so many iterations";
+    if (strcmp(fact->key, "batch_normalize") == 0 && number > 1 && strncmp(section->type, "conv", 4) == 0)
+        return "batch normalisation across mini-batches";
+    if (strcmp(fact->key, "random") == 0 && strcmp(section->type, "net") != 0 &&
+        strcmp(section->type, "network") != 0 && (number < 0 || (number > 0 && number < 1) || number > 1))
+        return "range of input sizes";
+    return NULL;
 }
 
-static int is_neutral(const foreign_key *foreign, const char *value) {
-    if (foreign->neutral_word)
-        return strcmp(value, foreign->neutral_word) == 0;
-    char *end;
-    double number = strtod(value, &end);
-    return end != value && number == foreign->neutral; /* never true for ANY, which is NAN */
-}
-
-/* stride_x and stride_y are neutral where they repeat the stride. */
-static dpf_status check_strides(dpf_build *build, int layer, const dpf_section *section) {
-    const char *const names[] = {"stride_x", "stride_y"};
+/* Is the key without effect because of another one? */
+static int is_moot(const dpf_build *build, int layer, const char *key, const char *value) {
     if (layer < 0)
-        return DPF_OK;
+        return 0;
     const dpf_graph_layer *at = &build->graph->layers[layer];
-    const int values[] = {at->stride_x, at->stride_y};
-    for (int i = 0; i < 2; ++i) {
-        const dpf_key *key = dpf_section_find(section, names[i]);
-        if (key && values[i] != at->stride)
-            DPF_TRY(
-                dpf_build_issue(build, layer, key->line, 0, FORK, "[%s] %s=%d", section->type, names[i], values[i]));
+    if (strcmp(key, "stride_x") == 0)
+        return at->stride_x == at->stride;
+    if (strcmp(key, "stride_y") == 0)
+        return at->stride_y == at->stride;
+    if (strcmp(key, "hidden") == 0) /* Debian's state is as large as the output */
+        return at->type == DPF_RNN && strtol(value, NULL, 10) == at->filters;
+    return strcmp(key, "dilation") == 0 && at->type == DPF_CONVOLUTIONAL && at->size == 1;
+}
+
+static dpf_status check_key(dpf_build *build, int layer, const dpf_section *section, const dpf_key *key) {
+    dpf_layer_type type = layer < 0 ? DPF_LAYER_TYPES : build->graph->layers[layer].type;
+    const dpf_option_fact *fact = dpf_option_find(type, key->key);
+    if (!fact) {
+        const char *near = dpf_option_nearest(type, key->key);
+        return dpf_build_issue(build, layer, key->line, 0, NULL, "[%.60s] %.60s=%.60s: no Darknet reads this key%s%s%s",
+                               section->type, key->key, key->value, near ? "; did you mean '" : "", near ? near : "",
+                               near ? "'?" : "");
     }
-    return DPF_OK;
+    const char *meaning = other_meaning(section, fact, key->value);
+    int training = fact->effect == DPF_EFFECT_TRAINING || meaning != NULL;
+    if (strcmp(fact->key, "cbn") == 0) { /* without batch_normalize it also is what turns it on */
+        const dpf_key *normalize = dpf_section_find(section, "batch_normalize");
+        training = normalize && strtol(normalize->value, NULL, 10) != 0;
+    }
+    int ignored = !(fact->readers & DPF_READ_BY_DEBIAN) && fact->effect != DPF_EFFECT_NOTHING &&
+                  !dpf_option_is_neutral(fact, key->value) && !is_moot(build, layer, key->key, key->value);
+    if (!meaning && !ignored)
+        return DPF_OK;
+    return dpf_build_issue(build, layer, key->line, training, DPF_FORK, "[%.60s] %s=%.60s (%s)", section->type,
+                           key->key, key->value, meaning ? meaning : fact->what);
+}
+
+/* Darknet takes the first of two equal keys. */
+static dpf_status check_repeated(dpf_build *build, int layer, const dpf_section *section, const dpf_key *key) {
+    const dpf_key *first = dpf_section_find(section, key->key);
+    if (first == key || strcmp(first->value, key->value) == 0)
+        return DPF_OK;
+    return dpf_build_issue(build, layer, key->line, 0, NULL,
+                           "[%.60s] %.60s=%.60s does not count: Darknet takes the first, %.60s in line %d",
+                           section->type, key->key, key->value, first->value, first->line);
 }
 
 dpf_status dpf_build_issues(dpf_build *build, int layer, const dpf_section *section) {
-    DPF_TRY(check_strides(build, layer, section));
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; ++i) {
-        if (!applies(&keys[i], section))
+    const dpf_graph_layer *at = layer < 0 ? NULL : &build->graph->layers[layer];
+    if (at && dpf_type_needs(at->type)) /* the whole layer is an issue */
+        return DPF_OK;
+    for (size_t i = 0; i < section->count; ++i) {
+        if (at && dpf_layer_options_is_key(section->keys[i].key))
             continue;
-        const dpf_key *key = dpf_section_find(section, keys[i].key);
-        if (key && !is_neutral(&keys[i], key->value))
-            DPF_TRY(dpf_build_issue(build, layer, key->line, keys[i].training_only, FORK, "[%.60s] %s=%.60s",
-                                    section->type, key->key, key->value));
+        DPF_TRY(check_repeated(build, layer, section, &section->keys[i]));
+        if (dpf_section_find(section, section->keys[i].key) == &section->keys[i])
+            DPF_TRY(check_key(build, layer, section, &section->keys[i]));
     }
-    if (layer >= 0 && build->graph->layers[layer].type == DPF_SHORTCUT && build->graph->layers[layer].from_count > 2)
-        DPF_TRY(dpf_build_issue(build, layer, section->line, 0, FORK, "[shortcut] with more than one from="));
+    if (at && at->type == DPF_SHORTCUT && at->from_count > 2)
+        return dpf_build_issue(build, layer, section->line, 0, DPF_FORK, "[shortcut] with more than one from=");
     return DPF_OK;
 }
 
@@ -146,17 +106,34 @@ static dpf_status check_files(const dpf_graph *graph, dpf_error *err) {
     return DPF_OK;
 }
 
+void dpf_graph_issue_text(const dpf_graph *graph, const dpf_issue *issue, char *text, size_t size) {
+    char layer[32] = "";
+    if (issue->layer >= 0)
+        snprintf(layer, sizeof layer, "layer %d: ", issue->layer);
+    if (!issue->who)
+        snprintf(text, size, "%s:%d: %s%s", graph->cfg->file, issue->line, layer, issue->what);
+    else
+        snprintf(text, size, "%s:%d: %s%s needs %s%s; this Darknet does not know it", graph->cfg->file, issue->line,
+                 layer, issue->what, issue->who, issue->training_only ? " in training" : "");
+}
+
 dpf_status dpf_graph_check_stock(const dpf_graph *graph, int training, dpf_error *err) {
+    const dpf_issue *first = NULL; /* one that cannot be forced comes before one that can */
+    size_t count = 0;
     for (size_t i = 0; i < graph->issues_count; ++i) {
         const dpf_issue *issue = &graph->issues[i];
-        if (issue->training_only && !training)
+        if (!issue->who || (issue->training_only && !training))
             continue;
-        if (issue->layer < 0)
-            return dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s:%d: %s needs %s; this Darknet does not know it",
-                            graph->cfg->file, issue->line, issue->what, issue->who);
-        return dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s:%d: layer %d: %s needs %s%s; this Darknet does not know it",
-                        graph->cfg->file, issue->line, issue->layer, issue->what, issue->who,
-                        issue->training_only ? " in training" : "");
+        ++count;
+        if (!first || (first->training_only && !issue->training_only))
+            first = issue;
     }
-    return check_files(graph, err);
+    if (!first)
+        return check_files(graph, err);
+    char text[768], rest[64] = "";
+    dpf_graph_issue_text(graph, first, text, sizeof text);
+    if (count > 1)
+        snprintf(rest, sizeof rest, " (and %zu more like this)", count - 1);
+    return dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s%s%s", text, rest,
+                    first->training_only ? "; -force trains without it" : "");
 }

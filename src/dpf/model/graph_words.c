@@ -2,12 +2,11 @@
  *
  * The words of a cfg: names of layers and activations, and which Darknet knows them.
  */
+#include "darknets.h"
 #include "graph_build.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static const char fork_name[] = "AlexeyAB's fork";
 
 typedef struct type_word {
     const char *name, *alias;
@@ -51,7 +50,7 @@ static const type_word types[] = {
     {"history", NULL, DPF_HISTORY},
     {"contrastive", NULL, DPF_CONTRASTIVE},
     {"empty", "silence", DPF_EMPTY},
-    {"implicit_add", "implicit_mul", DPF_IMPLICIT},
+    {"implicit", NULL, DPF_IMPLICIT},
 };
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -93,7 +92,7 @@ const char *dpf_activation_name(dpf_activation activation) {
 }
 
 const char *dpf_type_needs(dpf_layer_type type) {
-    return type >= DPF_SCALE_CHANNELS ? fork_name : NULL;
+    return type >= DPF_SCALE_CHANNELS ? DPF_FORK : NULL;
 }
 
 dpf_status dpf_build_type(dpf_build *build, const dpf_section *section, dpf_layer_type *out) {
@@ -138,6 +137,8 @@ dpf_status dpf_build_activation(dpf_build *build, dpf_graph_layer *layer, dpf_ac
     const dpf_key *key = dpf_section_find(layer->keys, "activation");
     if (!key)
         return DPF_OK;
+    if (strcmp(key->value, "revleaky") == 0)
+        return dpf_build_fail(build, layer, DPF_ERR_UNSUPPORTED, "activation=revleaky: only %s has it", DPF_FORK);
     if (!find_activation(key->value, &layer->activation)) {
         const char *words[DPF_ACTIVATIONS + 1];
         memcpy(words, activations, sizeof activations);
@@ -148,8 +149,8 @@ dpf_status dpf_build_activation(dpf_build *build, dpf_graph_layer *layer, dpf_ac
                         near ? "?" : "");
     }
     if (layer->activation >= DPF_STOCK_ACTIVATIONS) {
-        layer->needs = fork_name;
-        return dpf_build_issue(build, (int)build->index, key->line, 0, fork_name, "activation=%s",
+        layer->needs = DPF_FORK;
+        return dpf_build_issue(build, (int)build->index, key->line, 0, DPF_FORK, "activation=%s",
                                dpf_activation_name(layer->activation));
     }
     return DPF_OK;
