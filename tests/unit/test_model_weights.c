@@ -127,6 +127,49 @@ static void test_wrong_lengths(void **state) {
     }
 }
 
+/* One bit of the file turned over: an error that names the file, or, from the last bytes of the
+ * header on, exactly what the file now says. */
+static void flip(world *w, int fd, size_t at, int bit, size_t header, size_t size) {
+    unsigned char byte;
+    dpf_weights weights = {0};
+    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+    byte = (unsigned char)(byte ^ 1U << bit);
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+    const dpf_status checked = dpf_weights_check(w->graph, w->path, &w->err);
+    const dpf_status status = dpf_weights_read(&weights, w->graph, w->path, &w->err);
+    assert_int_equal(checked, status);
+    if (status == DPF_OK) {
+        unsigned char *bytes = malloc(size);
+        assert_int_equal(pread(fd, bytes, size, 0), size);
+        assert_int_equal(weights.header.size, header);
+        assert_memory_equal(weights.values, bytes + header, size - header);
+        assert_memory_equal(weights.header_bytes, bytes, header);
+        free(bytes);
+    } else {
+        if (at >= header || !strstr(w->err.text, w->folder))
+            fail_msg("byte %zu bit %d: %s", at, bit, w->err.text);
+        assert_null(weights.values);
+    }
+    dpf_weights_free(&weights);
+    byte = (unsigned char)(byte ^ 1U << bit);
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+}
+
+static void test_every_bit(void **state) {
+    world *w = *state;
+    const int64_t seen = 0x123456;
+    for (int minor = 1; minor <= 2; ++minor) {
+        const size_t header = minor == 1 ? 16 : 20, size = header + FLOATS * sizeof(float);
+        put(w, 0, minor, &seen, header - 12, FLOATS, 0);
+        FILE *file = fopen(w->path, "r+b");
+        assert_non_null(file);
+        for (size_t at = 0; at < size; ++at)
+            for (int bit = 0; bit < 8; ++bit)
+                flip(w, fileno(file), at, bit, header, size);
+        fclose(file);
+    }
+}
+
 static void test_no_weights(void **state) {
     world *w = *state;
     refuse(w, DPF_ERR_IO, "cannot be opened: No such file");
@@ -200,6 +243,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_both_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_lengths, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_bit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_weights, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unusual_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_write_is_bit_exact, setup, teardown),

@@ -334,7 +334,8 @@ static void add_suspicion(const dpf_graph *graph, dpf_error *err) {
     char text[512], message[sizeof err->text];
     const dpf_issue *suspect = NULL;
     for (size_t i = 0; i < graph->issues_count && !suspect; ++i)
-        if (!graph->issues[i].training_only && strncmp(graph->issues[i].what, "activation", 10) != 0)
+        if ((!graph->issues[i].who || !graph->issues[i].training_only) &&
+            strncmp(graph->issues[i].what, "activation", 10) != 0)
             suspect = &graph->issues[i];
     if (!err || err->status != DPF_ERR_MISMATCH || !suspect)
         return;

@@ -139,7 +139,7 @@ typedef struct dpf_issue {
     int line;
     int training_only; /* 1: a forward pass is the same without it */
     const char *what;  /* "[route] groups=2 (takes one part of the channels)" */
-    const char *who;   /* "AlexeyAB's fork"; NULL: only a remark about a key that nobody reads */
+    const char *who;   /* "AlexeyAB's fork"; NULL: a remark about a key that nobody reads */
 } dpf_issue;
 
 typedef struct dpf_graph {

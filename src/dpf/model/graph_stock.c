@@ -48,7 +48,7 @@ static dpf_status check_key(dpf_build *build, int layer, const dpf_section *sect
     const dpf_option_fact *fact = dpf_option_find(type, key->key);
     if (!fact) {
         const char *near = dpf_option_nearest(type, key->key);
-        return dpf_build_issue(build, layer, key->line, 0, NULL, "[%.60s] %.60s=%.60s: no Darknet reads this key%s%s%s",
+        return dpf_build_issue(build, layer, key->line, 1, NULL, "[%.60s] %.60s=%.60s: no Darknet reads this key%s%s%s",
                                section->type, key->key, key->value, near ? "; did you mean '" : "", near ? near : "",
                                near ? "'?" : "");
     }
@@ -71,7 +71,7 @@ static dpf_status check_repeated(dpf_build *build, int layer, const dpf_section 
     const dpf_key *first = dpf_section_find(section, key->key);
     if (first == key || strcmp(first->value, key->value) == 0)
         return DPF_OK;
-    return dpf_build_issue(build, layer, key->line, 0, NULL,
+    return dpf_build_issue(build, layer, key->line, 1, NULL,
                            "[%.60s] %.60s=%.60s does not count: Darknet takes the first, %.60s in line %d",
                            section->type, key->key, key->value, first->value, first->line);
 }
