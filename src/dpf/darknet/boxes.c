@@ -72,6 +72,7 @@ static void follow_random_size(dn_net *dn, size_t iteration) {
     int saved = dn_mute(dn->quiet);
     resize_network(dn->net, side, side);
     dn_unmute(saved);
+    dn_layout_place(&dn->hooks.layout, dn->net);
     dn->width = dn->height = side;
 }
 

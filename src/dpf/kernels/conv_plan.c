@@ -37,6 +37,12 @@ static int largest_chunk(int batch, int workers, size_t each, size_t most) {
     return best;
 }
 
+/* The most tiles that a chunk should have. */
+static size_t most_tiles(const dpf_conv_shape *s) {
+    size_t fit = transformed_bytes / (TRANSFORMED * sizeof(float) * ((size_t)s->c + (size_t)s->n));
+    return fit < TILES_MOST ? fit : TILES_MOST;
+}
+
 static int suits_winograd(const dpf_conv_shape *s, int chunk) {
     size_t c = (size_t)s->c, n = (size_t)s->n, all = (size_t)chunk * tiles(s);
     size_t pixels = (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
@@ -53,7 +59,7 @@ conv_plan dpf_conv_plan(const dpf_conv_shape *s, int threads, int allow_winograd
     conv_plan plan = {s->batch, enough ? threads : 1, enough ? 1 : threads, 0};
     size_t in = (size_t)s->c * (size_t)s->h * (size_t)s->w;
     size_t out = (size_t)s->n * (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
-    int chunk = enough ? largest_chunk(s->batch, threads, tiles(s), TILES_MOST) : s->batch;
+    int chunk = enough ? largest_chunk(s->batch, threads, tiles(s), most_tiles(s)) : s->batch;
     if (allow_winograd && suits_winograd(s, chunk)) {
         plan.winograd = 1;
         plan.chunk = chunk;
