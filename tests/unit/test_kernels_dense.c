@@ -194,8 +194,8 @@ static void expect_seen(chunk_check *check, int batch) {
 
 static void check_blocked(const dpf_conv_shape *s, int blocks, int threads) {
     int x_blocked = blocks & DPF_BLOCK_X, y_blocked = blocks & DPF_BLOCK_Y;
-    size_t in = (size_t)(s->h * s->w), out = (size_t)(dpf_conv_out_h(s) * dpf_conv_out_w(s));
-    size_t cx = (size_t)(s->batch * s->c), cy = (size_t)(s->batch * s->n), nx = cx * in, ny = cy * out;
+    size_t in = (size_t)s->h * (size_t)s->w, out = (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
+    size_t batch = (size_t)s->batch, cx = batch * (size_t)s->c, cy = batch * (size_t)s->n, nx = cx * in, ny = cy * out;
     size_t nw = (size_t)s->n * (size_t)(s->c / s->groups * s->size * s->size);
     float *x = guarded(nx), *w = guarded(nw), *y = guarded(ny), *dy = guarded(ny), *dw = guarded(nw), *dx = guarded(nx);
     float *bx = guarded(nx), *by = guarded(ny), *bdy = guarded(ny), *bdx = guarded(nx);

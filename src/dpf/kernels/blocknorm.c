@@ -36,8 +36,8 @@ void dpf_block_norm_statistics(const dpf_block_norm *norm, int first, int count,
     for (int p = 0; p < count; ++p)
         for (size_t k = 0; k < blocks; ++k)
             ops->block_statistics(x + at(shape, (size_t)p, k), shape->spatial,
-                                  sums_of(norm, (size_t)(first + p), 0) + k * PLANE_LANES,
-                                  sums_of(norm, (size_t)(first + p), 1) + k * PLANE_LANES);
+                                  sums_of(norm, (size_t)first + (size_t)p, 0) + k * PLANE_LANES,
+                                  sums_of(norm, (size_t)first + (size_t)p, 1) + k * PLANE_LANES);
 }
 
 /* Mean and variance of the batch from those of its pictures. */
@@ -155,7 +155,7 @@ void dpf_block_norm_gradient(const dpf_block_norm *norm, int first, int count, i
 #pragma omp parallel for collapse(2) num_threads(threads) if (threads > 1) schedule(static)
     for (int p = 0; p < count; ++p)
         for (size_t k = 0; k < blocks; ++k) {
-            size_t from = at(shape, (size_t)(first + p), k), channel = k * PLANE_LANES;
+            size_t from = at(shape, (size_t)first + (size_t)p, k), channel = k * PLANE_LANES;
             ops->block_normalise_gradient(norm->delta + from, norm->y + from, shape->scales ? norm->x + from : NULL,
                                           out + at(shape, (size_t)p, k), shape->spatial, a + channel, b + channel,
                                           c + channel, rest_of(shape));
