@@ -48,14 +48,14 @@ static dpf_status check_pictures(const train_state *run, const train_options *op
     const dpf_state_figures *f = &run->state.figures;
     if (f->pictures != imagelist_count(run->list))
         return dpf_fail(err, DPF_ERR_MISMATCH,
-                        "the training list has %zu pictures, it had %" PRIu64
+                        "%s: has %zu pictures, it had %" PRIu64
                         " when the .state file beside '%s' was written; " WAY_OUT,
-                        imagelist_count(run->list), f->pictures, options->weights);
+                        imagelist_file(run->list), imagelist_count(run->list), f->pictures, options->weights);
     if (f->list_hash != imagelist_hash(run->list))
-        return dpf_fail(err, DPF_ERR_MISMATCH,
-                        "the training list has other paths, or in another order, than when the .state file beside '%s' "
-                        "was written; " WAY_OUT,
-                        options->weights);
+        return dpf_fail(
+            err, DPF_ERR_MISMATCH,
+            "%s: has other paths, or in another order, than when the .state file beside '%s' was written; " WAY_OUT,
+            imagelist_file(run->list), options->weights);
     if (f->task_hash != run->task->hash)
         return dpf_fail(err, DPF_ERR_MISMATCH,
                         "the classes have other names than when the .state file beside '%s' was written; " WAY_OUT,

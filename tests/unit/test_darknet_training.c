@@ -19,6 +19,7 @@
 #include <stb/stb_image_write.h>
 
 #include "dpf/darknet/adapter.h"
+#include "dpf/model/checkpoint.h"
 #include "dpf/model/file.h"
 
 enum { PICTURES = 24, SIDE = 40, MAX_TENSORS = 8 };
@@ -63,8 +64,9 @@ static int remove_pictures(void **state) {
     return rmdir(folder);
 }
 
-/* Opens [net] + the body + [dpf] (either may be empty). */
-static dn_net *open_net(const char *net_keys, const char *dpf, uint64_t seed) {
+/* Opens [net] + the body + [dpf] (either may be empty) with weights and state, or NULL. */
+static dn_net *open_with(const char *net_keys, const char *dpf, uint64_t seed, const char *weights, int clear,
+                         const dpf_state *found, dpf_status expected) {
     char text[4096], path[128];
     int length = snprintf(text, sizeof text,
                           "[net]\nbatch=8\nsubdivisions=1\nheight=32\nwidth=32\nchannels=3\nmax_crop=40\n"
@@ -74,11 +76,22 @@ static dn_net *open_net(const char *net_keys, const char *dpf, uint64_t seed) {
     dpf_error err = {0};
     assert_int_equal(dpf_file_replace(path, text, (size_t)length, &err), DPF_OK);
     dn_net *net = NULL;
-    dn_open_args args = {.cfg_path = path, .train = 1, .threads = 2, .seed = seed, .quiet = 1};
-    if (dn_open(&net, &args, &err) != DPF_OK)
+    dn_open_args args = {.cfg_path = path,
+                         .weights_path = weights,
+                         .clear = clear,
+                         .state = found,
+                         .train = 1,
+                         .threads = 2,
+                         .seed = seed,
+                         .quiet = 1};
+    if (dn_open(&net, &args, &err) != expected)
         fail_msg("%s", err.text);
     unlink(path);
     return net;
+}
+
+static dn_net *open_net(const char *net_keys, const char *dpf, uint64_t seed) {
+    return open_with(net_keys, dpf, seed, NULL, 0, NULL, DPF_OK);
 }
 
 static void iterate(dn_net *net) {
@@ -324,6 +337,102 @@ static void test_saved_sparse(void **state) {
     dn_close(net);
 }
 
+static int same_bytes(dn_net *a, dn_net *b, int pruned) {
+    size_t size, other;
+    char *x = saved(a, pruned, &size), *y = saved(b, pruned, &other);
+    const int same = size == other && memcmp(x, y, size) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
+/* Stopped between two masks and opened again, a training is the same; without its state it is not. */
+static void check_going_on(const char *net_keys, const char *dpf) {
+    const dpf_state_figures none = {0};
+    char path[128], copy[128];
+    dpf_error err = {0};
+    dpf_state found;
+    int is_there;
+    snprintf(path, sizeof path, "%s/stop.weights", folder);
+    snprintf(copy, sizeof copy, "%s/alone.weights", folder);
+    dn_net *whole = open_net(net_keys, dpf, 5);
+    for (int i = 0; i < 6; ++i)
+        iterate(whole);
+    if (dn_checkpoint(whole, path, &none, &err) != DPF_OK || dn_save(whole, copy, 0, &err) != DPF_OK ||
+        dpf_checkpoint_read(&found, &is_there, path, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(is_there, 1);
+    assert_int_equal(found.figures.iteration, 6);
+    assert_int_equal(found.figures.seed, 5);
+    dn_net *again = open_with(net_keys, dpf, 5, path, 0, &found, DPF_OK);
+    dn_net *alone = open_with(net_keys, dpf, 5, copy, 0, NULL, DPF_OK);
+    assert_true(same_bytes(whole, again, 1)); /* the masks of before, not new ones */
+    for (int i = 0; i < 5; ++i) {
+        iterate(whole);
+        iterate(again);
+        iterate(alone);
+    }
+    assert_true(same_bytes(whole, again, 0) && same_bytes(whole, again, 1));
+    assert_false(same_bytes(whole, alone, 0));
+    dn_close(again);
+    dn_close(alone);
+    open_with(net_keys, "[dpf]\nsparsity=0.1\n", 5, path, 0, &found, DPF_ERR_MISMATCH);
+    dpf_checkpoint_remove(copy);
+    dn_save(whole, copy, 0, &err);
+    open_with(net_keys, dpf, 5, copy, 0, &found, DPF_ERR_MISMATCH); /* of another iteration */
+    dn_close(whole);
+    dpf_state_free(&found);
+    dpf_checkpoint_remove(path);
+    dpf_checkpoint_remove(copy);
+}
+
+static void test_going_on(void **state) {
+    (void)state;
+    check_going_on("", "");
+    check_going_on("adam=1\nsubdivisions=2", "[dpf]\nsparsity=0.8\nend=10\nupdate_every=4\n");
+    check_going_on("", "[dpf]\nsparsity=0.8\nend=9\nupdate_every=4\nfeedback=0\n");
+}
+
+/* Pruned weights whose dense ones are gone: the ramp starts at their zeros, and nowhere else. */
+static void test_pruned_weights_start_the_ramp(void **state) {
+    (void)state;
+    const char *soft = "[dpf]\nsparsity=0.9\nbegin=4\nend=20\nupdate_every=3\n";
+    char pruned[128], dense[128];
+    size_t total, last = 0;
+    dpf_error err = {0};
+    dn_info info;
+    snprintf(pruned, sizeof pruned, "%s/pruned.weights", folder);
+    snprintf(dense, sizeof dense, "%s/dense.weights", folder);
+    dn_net *net = open_net("", "[dpf]\nsparsity=0.6\nschedule=constant\n", 2);
+    iterate(net);
+    assert_int_equal(dn_save(net, pruned, 1, &err), DPF_OK);
+    assert_int_equal(dn_save(net, dense, 0, &err), DPF_OK);
+    dn_close(net);
+    net = open_with("", soft, 2, pruned, 1, NULL, DPF_OK);
+    dn_get_info(net, &info);
+    last = pruned_now(dn_pruner(net), &total);
+    assert_int_equal(last, (size_t)llround(0.6 * (double)total));
+    assert_true(info.found_sparsity > 0.599 && info.found_sparsity < 0.601);
+    for (int i = 0; i < 21; ++i) {
+        iterate(net);
+        size_t now = pruned_now(dn_pruner(net), &total);
+        assert_true(now >= last);
+        last = now;
+    }
+    assert_int_equal(last, (size_t)llround(0.9 * (double)total));
+    dn_close(net);
+    net = open_with("", "[dpf]\nsparsity=0.3\n", 2, pruned, 1, NULL, DPF_OK); /* less is wanted than is there */
+    assert_int_equal(pruned_now(dn_pruner(net), &total), (size_t)llround(0.3 * (double)total));
+    dn_close(net);
+    net = open_with("", soft, 2, dense, 1, NULL, DPF_OK);
+    dn_get_info(net, &info);
+    assert_true(info.found_sparsity == 0);
+    assert_int_equal(pruned_now(dn_pruner(net), &total), 0);
+    dn_close(net);
+    unlink(pruned);
+    unlink(dense);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_count_and_constancy),
@@ -332,6 +441,8 @@ int main(void) {
         cmocka_unit_test(test_one_seed_one_result),
         cmocka_unit_test(test_feedback),
         cmocka_unit_test(test_saved_sparse),
+        cmocka_unit_test(test_going_on),
+        cmocka_unit_test(test_pruned_weights_start_the_ramp),
     };
     return cmocka_run_group_tests(tests, make_pictures, remove_pictures);
 }
