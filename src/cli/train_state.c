@@ -102,6 +102,7 @@ dpf_status train_state_take(train_state *run, const train_options *options, dpf_
         run->averaged = f.trained;
         run->mask_updates = f.mask_updates;
         run->seconds_before = f.seconds;
+        run->best = f.best;
     }
     say_notes(run, options);
     dpf_state_free(&run->state); /* the arrays are in the network now */
@@ -121,7 +122,7 @@ static dpf_status save_as(train_state *run, const char *path, dpf_error *err) {
         .list_hash = imagelist_hash(run->list),
         .task_hash = run->task->hash,
         .seconds = run->seconds_before + (run->began > 0 ? progress_now() - run->began : 0),
-        .best = -1,
+        .best = run->best,
     };
     return dn_checkpoint(run->net, path, &figures, err);
 }

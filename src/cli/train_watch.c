@@ -29,7 +29,8 @@ void train_watch_start(train_state *run) {
     const double target = pruner ? dpf_pruner_options(pruner)->sparsity : 0;
     size_t count;
     const report_row *rows = train_log_rows(run->log, &count);
-    run->best = -1;
+    if (!run->resumed) /* else the state says, whatever has become of the log */
+        run->best = -1;
     for (size_t i = 0; i < count; i++) /* the log has six digits of the sparsity */
         if (rows[i].scored && rows[i].sparsity >= target - 1e-4 && rows[i].score > run->best)
             run->best = rows[i].score;

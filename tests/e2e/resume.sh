@@ -157,7 +157,7 @@ fill keep log 8000
 is "full log: status" "$status" = 1
 is "full log: is said once" "$(grep -c "log 'keep/log_log.csv': File too large; training goes on" err)" = 1
 is "full log: all iterations are trained" "$(grep -c '^300, ' out)" = 1
-is "full log: it ends with a whole line" "$(tail -n 1 keep/log_log.csv | grep -cE '^[0-9]+,.*,[0-9]+$')" = 1
+is "full log: it ends with a whole line" "$(tail -n 1 keep/log_log.csv | grep -cE '^[0-9]+,.*,[0-9]+,?$')" = 1
 is "full log: the model is there" -s keep/log_final.weights
 
 finish
