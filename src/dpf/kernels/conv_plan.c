@@ -63,8 +63,10 @@ conv_plan dpf_conv_plan(const dpf_conv_shape *s, int threads, int allow_winograd
     if (allow_winograd && suits_winograd(s, chunk)) {
         plan.winograd = 1;
         plan.chunk = chunk;
-    } else if (enough) { /* input, output and their conversions */
-        plan.chunk = largest_chunk(s->batch, threads, 2 * sizeof(float) * (in + out), chunk_bytes);
+    } else if (enough) { /* input, output and their conversions; every chunk streams all weights, too */
+        size_t weights = sizeof(float) * (size_t)s->n * (size_t)(s->c / s->groups) * (size_t)(s->size * s->size);
+        size_t most = weights > chunk_bytes ? weights : chunk_bytes;
+        plan.chunk = largest_chunk(s->batch, threads, 2 * sizeof(float) * (in + out), most);
     }
     return plan;
 }
