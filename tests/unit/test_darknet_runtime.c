@@ -291,6 +291,54 @@ static void test_stock(void **unused) {
     assert_true(run >= sizeof quick / sizeof *quick);
 }
 
+/* Pixels to input: Darknet's functions and ours, from the same bytes. libdarknet was compiled with
+ * -Ofast, which may round a product or a division differently in the last bit. */
+static void test_pixels(void **unused) {
+    (void)unused;
+    static const int sizes[][2] = {{64, 48}, {48, 64}, {31, 90}, {416, 416}, {1, 7}, {7, 1}, {300, 2}};
+    uint64_t state = 5;
+    dpf_model *m;
+    dpf_context *c;
+    dpf_error err;
+    const float *got;
+    const dpf_model_options o = {.threads = 1, .random = 1, .keep_layers = 1};
+    write_text(cfg_path, NET(52, 40, 3) "[activation]\nactivation=linear\n");
+    assert_int_equal(dpf_model_load(&m, cfg_path, NULL, &o, &err), DPF_OK);
+    assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i)
+        for (int fit = 0; fit < 3; ++fit) {
+            int w = sizes[i][0], h = sizes[i][1];
+            unsigned char *pixels = malloc((size_t)w * (size_t)h * 3);
+            image im = make_image(w, h, 3);
+            for (int k = 0; k < w * h * 3; ++k) {
+                pixels[k] = (unsigned char)random_next(&state);
+                im.data[k % 3 * w * h + k / 3] = (float)((double)pixels[k] / 255.);
+            }
+            image want = fit == DPF_FIT_RESIZE      ? resize_image(im, 52, 40)
+                         : fit == DPF_FIT_LETTERBOX ? letterbox_image(im, 52, 40)
+                                                    : center_crop_image(im, 52, 40);
+            dpf_status status = dpf_context_set_pixels(c, 0, pixels, w, h, 3, (dpf_fit)fit, &err);
+            if (status == DPF_ERR_RANGE && fit == DPF_FIT_LETTERBOX && w > 50 * h) { /* no row is left of it */
+                free_image(want);
+                free_image(im);
+                free(pixels);
+                continue;
+            }
+            assert_int_equal(status, DPF_OK);
+            assert_int_equal(dpf_context_run(c, &err), DPF_OK);
+            assert_int_equal(dpf_context_output(c, 0, 0, &got, &err), DPF_OK);
+            for (int k = 0; k < 52 * 40 * 3; ++k)
+                if (!(fabsf(got[k] - want.data[k]) <= 1.2e-7f))
+                    fail_msg("%d x %d, fit %d: value %d is %.9g, Darknet has %.9g", w, h, fit, k, (double)got[k],
+                             (double)want.data[k]);
+            free_image(want);
+            free_image(im);
+            free(pixels);
+        }
+    dpf_context_free(c);
+    dpf_model_free(m);
+}
+
 static int setup(void **unused) {
     (void)unused;
     if (!mkdtemp(folder))
@@ -308,6 +356,7 @@ static int teardown(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layers), cmocka_unit_test(test_stock)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layers), cmocka_unit_test(test_stock),
+                                       cmocka_unit_test(test_pixels)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
