@@ -17,12 +17,23 @@
 #include "say.h"
 #include "stop.h"
 
+static dpf_status parse_engine(const char *word, classifier_choice *engine, dpf_error *err) {
+    *engine = CLASSIFIER_EITHER;
+    if (!word)
+        return DPF_OK;
+    if (strcmp(word, "darknet") != 0 && strcmp(word, "dpf") != 0)
+        return dpf_fail(err, DPF_ERR_ARGUMENT, "-engine %s is not known (allowed: darknet, dpf)", word);
+    *engine = strcmp(word, "dpf") == 0 ? CLASSIFIER_RUNTIME : CLASSIFIER_DARKNET;
+    return DPF_OK;
+}
+
 int classifier_valid(int argc, char **argv) {
     classifier_model model = {.remarks = 1};
     uint64_t threads = 0;
     int force = 0; /* of training; here nothing is left out */
-    const char *words[3];
+    const char *words[3], *engine = NULL;
     const args_flag flags[] = {
+        {"-engine", ARGS_TEXT, &engine, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
         {"-force", ARGS_SWITCH, &force, NULL, 0, 0},
         {"-dpf", ARGS_TEXT, &model.dpf, NULL, 0, 0},
@@ -35,8 +46,11 @@ int classifier_valid(int argc, char **argv) {
     report_score scores[2];
     size_t count;
     dpf_error err;
-    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 3,
-                                   "darknet classifier valid DATA CFG WEIGHTS [-threads N]", &err);
+    dpf_status status =
+        args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 3,
+                   "darknet classifier valid DATA CFG WEIGHTS [-threads N] [-engine darknet|dpf]", &err);
+    if (!status)
+        status = parse_engine(engine, &model.engine, &err);
     if (status)
         return say_error(&err);
     if (threads)

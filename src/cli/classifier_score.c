@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "classifier.h"
+#include "classifier_engine.h"
 #include "issues.h"
 #include "progress.h"
 #include "say.h"
@@ -23,7 +24,8 @@ typedef struct scorer {
     const lines *labels;
     imagelist *list;
     const int *class_of;
-    dn_net *net;
+    dn_net *net;                /* loads the pictures, too */
+    classifier_engine *runtime; /* NULL: net runs them */
     dn_info info;
     int top;
     size_t pass;     /* pictures at once */
@@ -56,7 +58,9 @@ static dpf_status score_pass(scorer *s, size_t first, size_t count, dpf_error *e
         .classes = s->data->classes,
     };
     status = dn_load(s->net, &args, &data, err);
-    if (!status)
+    if (!status && s->runtime)
+        status = classifier_engine_run(s->runtime, data, good, s->output, err);
+    else if (!status)
         status = dn_predict(s->net, data, s->output, err);
     dn_data_free(data);
     for (size_t i = 0; i < good && !status; i++) {
@@ -109,6 +113,11 @@ static dpf_status open_scorer(scorer *s, const classifier_model *model, dpf_erro
     dn_get_info(s->net, &s->info);
     status = classifier_fits(s->data, model->cfg, &s->info, err);
     if (status)
+        return status;
+    if (model->engine != CLASSIFIER_DARKNET)
+        status = classifier_engine_open(&s->runtime, model->cfg, model->weights, model->threads, (int)s->pass, &s->info,
+                                        err);
+    if (status && !(status == DPF_ERR_UNSUPPORTED && model->engine == CLASSIFIER_EITHER))
         return status;
     s->entries = calloc(s->pass, sizeof *s->entries);
     s->paths = calloc(s->pass, sizeof *s->paths);
@@ -168,6 +177,7 @@ dpf_status classifier_score(const datafile *data, const lines *labels, imagelist
     } else if (!status) {
         say("stopped while scoring '%s'", model->weights);
     }
+    classifier_engine_close(s.runtime);
     dn_close(s.net);
     free(s.entries);
     free(s.paths);

@@ -34,7 +34,7 @@ static const char HELP[] =
     "      -novalid     do not score the model at the end\n"
     "      -save_every N  iterations between two checkpoints: 1000, and at least every ten minutes\n"
     "      -keep K      keep K older checkpoints too, as NAME_ITERATION.weights and .state\n"
-    "  darknet classifier valid DATA CFG WEIGHTS\n"
+    "  darknet classifier valid DATA CFG WEIGHTS [-engine darknet|dpf]\n"
     "  darknet classifier predict DATA CFG WEIGHTS [IMAGE] [-t N]\n"
     "  darknet detector map DATA CFG WEIGHTS [-iou_thresh 0.5] [-thresh 0.005] [-conf_thresh 0.25]\n"
     "      [-points 0|11|101] [-letter_box]        mean average precision; points 0: area under the curve\n"

@@ -11,11 +11,14 @@ printf '%s\n' '[net]' width=28 height=28 channels=3 '[convolutional]' filters=20
     '[convolutional]' filters=16 size=1 activation=linear '[yolo]' mask=0,1 anchors=4,4,9,9 classes=3 num=2 >boxes.cfg
 printf '%s\n' '[net]' width=28 height=28 channels=3 '[convolutional]' filters=10 size=3 stride=2 activation=leaky \
     '[avgpool]' '[softmax]' >classes.cfg
-# 0.2.0, 0 seen, then floats of 0.015 or so
+# 0.2.0, 0 seen, then floats between 0.008 and 0.016, every third of them negative
 weights() { # COUNT FILE
     {
         printf '\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
-        for ((i = 0; i < $1; i++)); do printf '%b' "\\x$(printf '%02x' $((i * 37 % 256)))\\x80\\x7$((i % 3 + 1))\\x3c"; done
+        for ((i = 0; i < $1; i++)); do
+            printf -v float '\\x%02x\\x80\\x%02x\\x%s' $((i * 37 % 256)) $((i * i * 73 % 128)) "$((i % 3 ? 3 : 0))c"
+            printf '%b' "${float/x0c/xbc}"
+        done
     } >"$2"
 }
 weights 896 boxes.weights
@@ -38,6 +41,17 @@ passes "pack" "$DPF" dpf pack classes.cfg classes.weights classes.dpf
 passes "predict: a .dpf" "$DPF" dpf predict classes.dpf "$PICTURE" -top 3 -names names
 cp "$OUT" after
 passes "predict: the same from a .dpf" cmp before after
+
+for engine in darknet dpf; do
+    passes "valid: -engine $engine" "$DPF" classifier valid "$FASHION/fashion.data" classes.cfg classes.weights \
+        -engine $engine
+    cp "$OUT" valid.$engine
+done
+passes "valid: both engines agree" cmp valid.darknet valid.dpf
+is "valid: a score" "$(grep -c '^top1 [0-9.]* % top2 [0-9.]* % of 40 images$' valid.dpf)" = 1
+fails "valid: wrong engine" "-engine gpu is not known" "$DPF" classifier valid "$FASHION/fashion.data" classes.cfg \
+    classes.weights -engine gpu
+
 fails "predict: no picture" "no picture; usage" "$DPF" dpf predict classes.cfg classes.weights
 fails "predict: wrong fit" "-fit wide is not known" "$DPF" dpf predict classes.dpf "$PICTURE" -fit wide
 echo junk >junk.png

@@ -90,6 +90,9 @@ typedef struct dn_load_args {
 dpf_status dn_load(dn_net *net, const dn_load_args *args, dn_data **out, dpf_error *err);
 void dn_data_free(dn_data *data);
 
+/* Picture i as the network gets it, planes first. */
+const float *dn_data_planes(const dn_data *data, size_t i);
+
 /* The same for a detector, as Darknet's load_data_detection does it: jitter, hue, saturation,
  * exposure and flip by the cfg, boxes moved along. With random=1 in the last layer the network
  * takes another size every 10 iterations first. */

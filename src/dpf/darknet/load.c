@@ -23,6 +23,10 @@ void dn_data_free(dn_data *images) {
     free(images);
 }
 
+const float *dn_data_planes(const dn_data *images, size_t i) {
+    return images->d.X.vals[i];
+}
+
 /* random=1: a new size every 40 iterations, as Darknet's classifier has it. */
 static void follow_random_size(dn_net *dn, size_t iteration) {
     if (!dn->net->random)
