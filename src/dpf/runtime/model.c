@@ -156,7 +156,7 @@ dpf_status dpf_model_load(dpf_model **out, const char *path, const char *weights
     if (status)
         goto end;
     for (size_t i = 0; i < m->graph->issues_count; ++i)
-        m->fork |= !m->graph->issues[i].training_only;
+        m->fork |= m->graph->issues[i].who && !m->graph->issues[i].training_only; /* who: no mere remark */
     status = rt_build_all(m, f.values, err);
     if (!status)
         status = rt_plan_memory(m, err);
