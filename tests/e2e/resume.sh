@@ -6,6 +6,7 @@
 # KILLS=30: how many times kill -9 is tried.
 source tests/e2e/lib.sh
 fashion 200
+pieces 200
 cd "$WORK" || exit 2
 KILLS=${KILLS:-30}
 
@@ -53,6 +54,23 @@ for name in sgd adam size dense; do
     prints "$name: says so" '^Going on at iteration 38 of .* as if it had not been stopped$'
     is "$name: the same weights and log" "$(same whole parts $name && echo same)" = same
 done
+
+# Detectors too
+printf '%s\n' '[net]' batch=4 subdivisions=2 width=96 height=96 channels=3 learning_rate=0.002 momentum=0.9 \
+    max_batches=24 hue=.05 saturation=1.2 exposure=1.2 '[convolutional]' batch_normalize=1 filters=8 size=3 stride=4 \
+    pad=1 activation=leaky '[convolutional]' filters=16 size=3 stride=4 pad=1 activation=linear '[yolo]' mask=0,1 \
+    anchors=24,26,38,38 classes=3 num=2 jitter=.1 ignore_thresh=.6 truth_thresh=1 "${dpf[@]}" >boxes.cfg
+boxes() { # boxes FOLDER ...
+    sed "s|^backup.*|backup = $1|" "$PIECES/pieces.data" >boxes.data
+    "$DPF" detector train boxes.data boxes.cfg -novalid -threads 1 "${@:2}"
+}
+passes "detector: without a stop" boxes whole -seed 4 -save_every 10 -keep 9
+cp whole/boxes_10.* parts && cp whole/boxes_log.csv parts
+passes "detector: from iteration 10 on" boxes parts parts/boxes_10.weights
+prints "detector: says so" '^Going on at iteration 10 of .* as if it had not been stopped$'
+is "detector: the same weights and log" "$(same whole parts boxes && echo same)" = same
+
+# Without a state, and longer
 cp whole/sgd_38.weights parts/alone_38.weights
 passes "without a state" train parts sgd parts/alone_38.weights -seed 5
 is "what starts anew is said" "$(grep -c "no .state file beside 'parts/alone_38.weights': momentum, the mean loss, masks and" "$ERR")" = 1
