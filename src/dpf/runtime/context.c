@@ -45,7 +45,7 @@ dpf_status dpf_context_new(dpf_context **out, const dpf_model *m, dpf_error *err
     c->model = m;
     size_t bytes = (m->arena_floats * sizeof(float) + 63) / 64 * 64;
     c->arena = aligned_alloc(64, bytes ? bytes : 64);
-    c->calls = calloc(m->step_count + 1, sizeof *c->calls);
+    c->calls = calloc(m->step_count + 1, sizeof(dense_call *)); /* NOLINT(bugprone-sizeof-expression): pointers */
     c->in = calloc(m->most_inputs + 1, sizeof *c->in);
     c->pictures = calloc((size_t)m->batch, sizeof *c->pictures);
     dpf_status status = DPF_OK;

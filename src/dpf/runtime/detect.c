@@ -84,8 +84,8 @@ static dpf_status decode_cells(decoder *d, const dpf_graph_layer *l, const float
                 continue;
             size_t anchor = yolo ? (size_t)head->mask[n] : n;
             float across = head->anchors[2 * anchor], down = head->anchors[2 * anchor + 1];
-            box b = {((float)(i % (size_t)l->w) + v[0]) / (float)l->w,
-                     ((float)(i / (size_t)l->w) + v[area]) / (float)l->h, 0, 0};
+            size_t column = i % (size_t)l->w, row = i / (size_t)l->w;
+            box b = {((float)column + v[0]) / (float)l->w, ((float)row + v[area]) / (float)l->h, 0, 0};
             if (head->new_coords) {
                 b.w = v[2 * area] * v[2 * area] * 4 * across / unit_w;
                 b.h = v[3 * area] * v[3 * area] * 4 * down / unit_h;
@@ -106,7 +106,8 @@ static dpf_status decode_grid(decoder *d, const dpf_graph_layer *l, const float 
         for (size_t n = 0; n < num; ++n, ++d->box) {
             float objectness = values[cells * classes + i * num + n];
             const float *v = values + cells * (classes + num) + (i * num + n) * 4;
-            box b = {(v[0] + (float)(i % side)) / (float)side, (v[1] + (float)(i / side)) / (float)side,
+            size_t column = i % side, row = i / side;
+            box b = {(v[0] + (float)column) / (float)side, (v[1] + (float)row) / (float)side,
                      head->sqrt ? v[2] * v[2] : v[2], head->sqrt ? v[3] * v[3] : v[3]};
             RT_TRY(add_classes(d, b, objectness, values + i * classes, head->classes, 1));
         }
