@@ -10,7 +10,7 @@
 unsigned char *dpfc_extend(dpfc_bytes *bytes, size_t size) {
     if (bytes->failed)
         return NULL;
-    if (size > bytes->room - bytes->size) {
+    if (!bytes->data || size > bytes->room - bytes->size) { /* also for nothing: NULL says that it failed */
         size_t room = bytes->room ? bytes->room : 256;
         while (room - bytes->size < size) {
             if (room > SIZE_MAX / 2)
