@@ -29,7 +29,7 @@ void say(const char *format, ...) {
 
 static void try_boxes(const uint8_t *data, size_t size) {
     dn_box *list;
-    size_t count, lines = 1;
+    size_t count, most = 1;
     dpf_error err;
     char *text = malloc(size + 1); /* exactly as long as what a file's reader hands over */
     if (!text)
@@ -37,9 +37,9 @@ static void try_boxes(const uint8_t *data, size_t size) {
     memcpy(text, data, size);
     text[size] = 0;
     for (size_t i = 0; i < size; i++)
-        lines += data[i] == '\n';
+        most += data[i] == '\n';
     if (labels_parse("fuzz.txt", text, size, CLASSES, &list, &count, &err) == DPF_OK) {
-        if (!list || count > lines)
+        if (!list || count > most)
             abort();
         for (size_t i = 0; i < count; i++)
             if (list[i].class < 0 || list[i].class >= CLASSES || !(fabsf(list[i].x) <= 1.1f) ||

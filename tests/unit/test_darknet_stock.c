@@ -42,6 +42,9 @@ static const struct {
 };
 
 static const char *expected(const char *name) {
+    /* a region with a tree: on a CPU Darknet divides by a temperature that it never sets */
+    if (strcmp(name, "yolo9000.cfg") == 0)
+        return "not finite";
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (strcmp(refused[i].name, name) == 0)
             return refused[i].reason;
@@ -155,9 +158,9 @@ static void test_every_cfg(void **state) {
             run_alone(name, line, sizeof line);
             clock_gettime(CLOCK_MONOTONIC, &to);
             const char *wanted = expected(name);
-            const int good = strcmp(wanted, "ran") == 0
-                                 ? strncmp(line, "ran", 3) == 0
-                                 : strncmp(line, "refused", 7) == 0 && strstr(line, wanted) != NULL;
+            const int good = strstr(wanted, "must be")
+                                 ? strncmp(line, "refused", 7) == 0 && strstr(line, wanted) != NULL
+                                 : strncmp(line, wanted, strlen(wanted)) == 0;
             if (!good)
                 print_error("%s: %s\n", name, line);
             if (all)
