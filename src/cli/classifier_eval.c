@@ -12,10 +12,16 @@
 #include "args.h"
 #include "classifier.h"
 #include "issues.h"
+#include "model_words.h"
 #include "picture.h"
 #include "progress.h"
 #include "say.h"
 #include "stop.h"
+
+static const char VALID_USAGE[] =
+    "darknet classifier valid DATA (CFG WEIGHTS | MODEL.dpf) [-threads N] [-engine darknet|dpf]";
+static const char PREDICT_USAGE[] =
+    "darknet classifier predict DATA (CFG WEIGHTS | MODEL.dpf) [IMAGE] [-t N] [-threads N]";
 
 static dpf_status parse_engine(const char *word, classifier_choice *engine, dpf_error *err) {
     *engine = CLASSIFIER_EITHER;
@@ -46,9 +52,9 @@ int classifier_valid(int argc, char **argv) {
     report_score scores[2];
     size_t count;
     dpf_error err;
-    dpf_status status =
-        args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 3,
-                   "darknet classifier valid DATA CFG WEIGHTS [-threads N] [-engine darknet|dpf]", &err);
+    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 3, VALID_USAGE, &err);
+    if (!status)
+        status = model_words(words, 1, 3, 3, VALID_USAGE, &err);
     if (!status)
         status = parse_engine(engine, &model.engine, &err);
     if (status)
@@ -163,8 +169,9 @@ int classifier_predict(int argc, char **argv) {
     predictor p = {0};
     datafile data = {0};
     dpf_error err;
-    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 4,
-                                   "darknet classifier predict DATA CFG WEIGHTS [IMAGE] [-t N] [-threads N]", &err);
+    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 4, PREDICT_USAGE, &err);
+    if (!status)
+        status = model_words(words, 1, 3, 4, PREDICT_USAGE, &err);
     if (status)
         return say_error(&err);
     args.cfg_path = words[1];

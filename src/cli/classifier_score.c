@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../dpf/model/modelfile.h"
 #include "classifier.h"
 #include "classifier_engine.h"
 #include "issues.h"
@@ -79,17 +80,14 @@ static dpf_status score_pass(scorer *s, size_t first, size_t count, dpf_error *e
 /* The size of the pictures decides how many go through at once, so it is looked up in the
  * cfg before the network is built. */
 static dpf_status choose_pass(scorer *s, const char *path, dpf_error *err) {
-    dpf_cfg *cfg = NULL;
-    dpf_graph *graph = NULL;
-    dpf_status status = dpf_cfg_read(&cfg, path, err);
-    if (!status)
-        status = dpf_graph_new(&graph, cfg, NULL, err);
+    dpf_modelfile model;
+    dpf_status status = dpf_modelfile_open(&model, path, NULL, err);
     if (!status) {
-        const size_t fitting = (size_t)PASS_FLOATS / (graph->inputs ? graph->inputs : 1);
+        const size_t inputs = model.graph->inputs;
+        const size_t fitting = (size_t)PASS_FLOATS / (inputs ? inputs : 1);
         s->pass = fitting > MOST_PASS ? MOST_PASS : fitting ? fitting : 1;
     }
-    dpf_graph_free(graph);
-    dpf_cfg_free(cfg);
+    dpf_modelfile_free(&model);
     return status;
 }
 
@@ -175,7 +173,7 @@ dpf_status classifier_score(const datafile *data, const lines *labels, imagelist
         printf(" of %zu images\n", s.images);
         fflush(stdout);
     } else if (!status) {
-        say("stopped while scoring '%s'", model->weights);
+        say("stopped while scoring '%s'", model->weights ? model->weights : model->cfg);
     }
     classifier_engine_close(s.runtime);
     dn_close(s.net);

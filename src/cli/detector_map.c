@@ -9,8 +9,12 @@
 
 #include "args.h"
 #include "detector.h"
+#include "model_words.h"
 #include "say.h"
 #include "stop.h"
+
+static const char USAGE[] = "darknet detector map DATA (CFG WEIGHTS | MODEL.dpf) [-iou_thresh T] [-thresh T] "
+                            "[-conf_thresh T] [-points 0|11|101] [-letter_box] [-threads N]";
 
 typedef struct scorer {
     precision *scores;
@@ -111,10 +115,9 @@ static dpf_status read_args(int argc, char **argv, const char **words, map_optio
         {"-dpf", ARGS_TEXT, &model->dpf, NULL, 0, 0},
         ARGS_DARKNET_FLAGS,
     };
-    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 3,
-                                   "darknet detector map DATA CFG WEIGHTS [-iou_thresh T] [-thresh T] "
-                                   "[-conf_thresh T] [-points 0|11|101] [-letter_box] [-threads N]",
-                                   err);
+    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 3, USAGE, err);
+    if (!status)
+        status = model_words(words, 1, 3, 3, USAGE, err);
     if (status)
         return status;
     if (points != 0 && points != 11 && points != 101)

@@ -13,6 +13,7 @@
 #include "classifier.h"
 #include "detector.h"
 #include "dpf_files.h"
+#include "dpf_inspect.h"
 #include "dpf_run.h"
 #include "passthrough.h"
 #include "say.h"
@@ -43,7 +44,10 @@ static const char HELP[] =
     "  darknet dpf verify FILE.dpf\n"
     "  darknet dpf predict MODEL.dpf|CFG WEIGHTS IMAGE... [-thresh T] [-names FILE] [-json]   without Darknet\n"
     "  darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-threads N] [-per-layer]\n"
+    "  darknet dpf inspect (FILE.dpf | WEIGHTS CFG) [-json]    how sparse each layer is\n"
     "  darknet version\n"
+    "\n"
+    "Where CFG WEIGHTS stands, one .dpf file may stand instead.\n"
     "\n"
     "A [dpf] section in CFG, for example\n"
     "\n"
@@ -143,10 +147,11 @@ static int detector(int argc, char **argv) {
 }
 
 static int dpf(int argc, char **argv) {
-    static const char *const verbs[] = {"pack", "unpack", "verify", "predict", "bench", NULL};
+    static const char *const verbs[] = {"pack", "unpack", "verify", "predict", "bench", "inspect", NULL};
     const char *verb = argc > 2 ? argv[2] : NULL;
     if (!verb) {
-        say("'dpf' wants to know what to do: pack, unpack, verify, predict or bench; 'darknet help' has the details");
+        say("'dpf' wants to know what to do: pack, unpack, verify, predict, bench or inspect; 'darknet help' has the "
+            "details");
         return EXIT_BAD;
     }
     if (strcmp(verb, "pack") == 0)
@@ -159,6 +164,8 @@ static int dpf(int argc, char **argv) {
         return dpf_run_predict(argc - 3, argv + 3);
     if (strcmp(verb, "bench") == 0)
         return dpf_run_bench(argc - 3, argv + 3);
+    if (strcmp(verb, "inspect") == 0)
+        return dpf_inspect(argc - 3, argv + 3);
     return unknown("verb of 'dpf'", verb, verbs);
 }
 

@@ -27,8 +27,8 @@ typedef struct dn_net dn_net;
 typedef struct dn_data dn_data;
 
 typedef struct dn_open_args {
-    const char *cfg_path;     /* required */
-    const char *weights_path; /* NULL: random weights, as Darknet draws them */
+    const char *cfg_path;     /* required: a cfg, or a .dpf, whose weights then count where weights_path is NULL */
+    const char *weights_path; /* NULL: those of the .dpf; with a cfg random weights, as Darknet draws them */
     const char *dpf_path;     /* a file with the [dpf] section, or NULL: the one inside the cfg, if any */
     int clear;                /* 1: start at iteration 0 whatever the weights' header says */
     int train;                /* 1: attach the pruner; 0: run the weights as they are */
@@ -62,6 +62,11 @@ typedef struct dn_info {
 /* Opens cfg and weights, checked before Darknet sees them. On failure *out is NULL. */
 dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err);
 void dn_close(dn_net *net);
+
+/* All parameters of the open network, in the order of a .weights file: as many floats as the graph says.
+ * The iteration stays. Not with a pruner attached; and only for cfgs that dpf_weights_read takes. */
+dpf_status dn_set_values(dn_net *net, const float *values, dpf_error *err);
+dpf_status dn_get_values(dn_net *net, float *values, dpf_error *err);
 
 void dn_get_info(const dn_net *net, dn_info *out);
 size_t dn_iteration(const dn_net *net);         /* t: weight updates so far */

@@ -7,14 +7,14 @@
 
 #include "hooks.h"
 
-#include "../model/graph.h"
+#include "../model/modelfile.h"
 #include "adapter.h"
 
 struct dn_net {
     network *net;
     dn_hooks hooks;
-    dpf_cfg *cfg, *dpf_cfg; /* dpf_cfg: of -dpf FILE, or NULL */
-    dpf_graph *graph;
+    dpf_modelfile model; /* cfg, [dpf] section, and the weights of a .dpf until they are loaded */
+    dpf_graph *graph;    /* of the model */
     dpf_pruner *pruner;
     int *tensor_layer; /* layer of each tensor of the pruner */
     size_t tensors;
@@ -45,5 +45,9 @@ dpf_status dn_serialise(dn_net *dn, int *fd, size_t *size, dpf_error *err);
  * unmute, which restores stderr; both do nothing when quiet is 0. */
 int dn_mute(int quiet);
 void dn_unmute(int saved);
+
+/* Darknet's load_weights from memory; header: as in a file. `name` is for messages. */
+dpf_status dn_load_memory(dn_net *dn, const void *header, size_t header_size, const float *values, const char *name,
+                          dpf_error *err);
 
 #endif

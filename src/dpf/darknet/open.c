@@ -54,7 +54,7 @@ static char *darknet_text(const dpf_cfg *cfg, int batch) {
 }
 
 static dpf_status parse(dn_net *dn, const dn_open_args *args, dpf_error *err) {
-    char *text = darknet_text(dn->cfg, args->batch);
+    char *text = darknet_text(dn->model.cfg, args->batch);
     if (!text)
         return dpf_fail_memory(err, 0, "the cfg");
     int fd = memfd_create("cfg", MFD_CLOEXEC);
@@ -72,18 +72,23 @@ static dpf_status parse(dn_net *dn, const dn_open_args *args, dpf_error *err) {
     dn_random_set(args->seed, DN_STREAM_WEIGHTS, 0, 0);
     dn->net = parse_network_cfg(path);
     close(fd);
+    dpf_status status = DPF_OK;
     if (args->weights_path)
         load_weights(dn->net, (char *)args->weights_path);
+    else if (dn->model.weights.values)
+        status = dn_load_memory(dn, dn->model.weights.header_bytes, dn->model.weights.header.size,
+                                dn->model.weights.values, args->cfg_path, err);
+    dpf_weights_free(&dn->model.weights); /* a second copy of what the network now holds */
     dn_unmute(saved);
     if (args->clear)
         *dn->net->seen = 0;
-    return DPF_OK;
+    return status;
 }
 
 /* Darknet's loaders make three colours of every picture, and copy them into the network's
  * input whatever its size. */
 static dpf_status check_channels(const dn_net *dn, const dn_open_args *args, dpf_error *err) {
-    const dpf_section *net = &dn->cfg->sections[0];
+    const dpf_section *net = &dn->model.cfg->sections[0];
     const dpf_key *key = dpf_section_find(net, "channels");
     if (dn->graph->channels == 3)
         return DPF_OK;
@@ -94,11 +99,8 @@ static dpf_status check_channels(const dn_net *dn, const dn_open_args *args, dpf
 
 /* Reads and checks what Darknet would not. */
 static dpf_status check(dn_net *dn, const dn_open_args *args, dpf_error *err) {
-    dpf_status status = dpf_cfg_read(&dn->cfg, args->cfg_path, err);
-    if (status == DPF_OK && args->dpf_path)
-        status = dpf_cfg_read(&dn->dpf_cfg, args->dpf_path, err);
-    if (status == DPF_OK)
-        status = dpf_graph_new(&dn->graph, dn->cfg, dn->dpf_cfg, err);
+    dpf_status status = dpf_modelfile_open(&dn->model, args->cfg_path, args->dpf_path, err);
+    dn->graph = dn->model.graph;
     if (status == DPF_OK)
         status = check_channels(dn, args, err);
     if (status == DPF_OK)
@@ -164,7 +166,7 @@ static dpf_status attach_pruner(dn_net *dn, const dn_open_args *args, dpf_error 
                           dn->graph->dpf_file, dn->graph->dpf_line);
     if (args->state)
         dn_restore_ramp(&options, args->state);
-    else if (args->weights_path)
+    else if (args->weights_path || dn->model.packed)
         start_at_zeros(dn, &options, tensors);
     dpf_error why;
     if (status == DPF_OK && dpf_pruner_new(&dn->pruner, &options, tensors, dn->tensors, &why) != DPF_OK)
@@ -225,9 +227,7 @@ void dn_close(dn_net *dn) {
     if (dn->net)
         free_network(dn->net);
     dpf_pruner_free(dn->pruner);
-    dpf_graph_free(dn->graph);
-    dpf_cfg_free(dn->cfg);
-    dpf_cfg_free(dn->dpf_cfg);
+    dpf_modelfile_free(&dn->model);
     free(dn->tensor_layer);
     free(dn->batch);
     free(dn);

@@ -100,7 +100,7 @@ dpf_status dn_checkpoint(dn_net *dn, const char *weights_path, const dpf_state_f
         state.end = o->end;
     }
     dpf_status status = list_arrays(&a, dn, err);
-    if (status == DPF_OK && !(state.cfg = dpf_state_cfg_text(dn->cfg, dn->dpf_cfg, dn->dense)))
+    if (status == DPF_OK && !(state.cfg = dpf_state_cfg_text(dn->model.cfg, dn->model.section, dn->dense)))
         status = dpf_fail_memory(err, 0, "the cfg");
     if (status == DPF_OK)
         status = dn_serialise(dn, &fd, &size, err);
@@ -128,7 +128,7 @@ static dpf_status unfit(const dpf_error *why, dpf_error *err) {
 
 dpf_status dn_state_fits(const dn_net *dn, const dpf_state *state, dpf_error *err) {
     dpf_error why;
-    dpf_status status = dpf_state_cfg_compare(state->cfg, dn->cfg, dn->dpf_cfg, dn->dense, &why);
+    dpf_status status = dpf_state_cfg_compare(state->cfg, dn->model.cfg, dn->model.section, dn->dense, &why);
     return status == DPF_OK ? DPF_OK : unfit(&why, err);
 }
 
