@@ -12,6 +12,7 @@
 #include "../dpf/core/options.h"
 #include "classifier.h"
 #include "detector.h"
+#include "dpf_convert.h"
 #include "dpf_files.h"
 #include "dpf_inspect.h"
 #include "dpf_run.h"
@@ -44,6 +45,9 @@ static const char HELP[] =
     "  darknet dpf verify FILE.dpf\n"
     "  darknet dpf predict MODEL.dpf|CFG WEIGHTS IMAGE... [-thresh T] [-names FILE] [-json]   without Darknet\n"
     "  darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-threads N] [-per-layer]\n"
+    "  darknet dpf convert CFG WEIGHTS OUT [-sparsity S] [-scope global|layer] [-dpf FILE]\n"
+    "      [-data DATA [-recalibrate N]] [-clear] [-half]    prunes a trained model at once\n"
+    "  darknet dpf sensitivity DATA CFG WEIGHTS [-drop POINTS] [-images N] [-out NAME]\n"
     "  darknet dpf inspect (FILE.dpf | WEIGHTS CFG) [-json]    how sparse each layer is\n"
     "  darknet version\n"
     "\n"
@@ -147,11 +151,12 @@ static int detector(int argc, char **argv) {
 }
 
 static int dpf(int argc, char **argv) {
-    static const char *const verbs[] = {"pack", "unpack", "verify", "predict", "bench", "inspect", NULL};
+    static const char *const verbs[] = {"pack",    "unpack",  "verify",      "predict", "bench",
+                                        "inspect", "convert", "sensitivity", NULL};
     const char *verb = argc > 2 ? argv[2] : NULL;
     if (!verb) {
-        say("'dpf' wants to know what to do: pack, unpack, verify, predict, bench or inspect; 'darknet help' has the "
-            "details");
+        say("'dpf' wants to know what to do: pack, unpack, verify, predict, bench, inspect, convert or sensitivity; "
+            "'darknet help' has the details");
         return EXIT_BAD;
     }
     if (strcmp(verb, "pack") == 0)
@@ -164,6 +169,10 @@ static int dpf(int argc, char **argv) {
         return dpf_run_predict(argc - 3, argv + 3);
     if (strcmp(verb, "bench") == 0)
         return dpf_run_bench(argc - 3, argv + 3);
+    if (strcmp(verb, "convert") == 0)
+        return dpf_convert(argc - 3, argv + 3);
+    if (strcmp(verb, "sensitivity") == 0)
+        return dpf_sensitivity(argc - 3, argv + 3);
     if (strcmp(verb, "inspect") == 0)
         return dpf_inspect(argc - 3, argv + 3);
     return unknown("verb of 'dpf'", verb, verbs);

@@ -68,6 +68,16 @@ void dn_close(dn_net *net);
 dpf_status dn_set_values(dn_net *net, const float *values, dpf_error *err);
 dpf_status dn_get_values(dn_net *net, float *values, dpf_error *err);
 
+/* Batch-norm statistics anew, from pictures without labels: start, add one data of exactly
+ * dn_info.batch pictures as often as wanted, finish (which sets the network's statistics), free. Without
+ * finish the network is to be closed. Needs at least two values a channel in a batch. */
+typedef struct dn_recalibration dn_recalibration;
+dpf_status dn_recalibrate_start(dn_recalibration **out, dn_net *net, dpf_error *err);
+size_t dn_recalibrate_layers(const dn_recalibration *recalibration); /* how many have such statistics */
+dpf_status dn_recalibrate_add(dn_recalibration *recalibration, const dn_data *images, dpf_error *err);
+dpf_status dn_recalibrate_finish(dn_recalibration *recalibration, dpf_error *err);
+void dn_recalibrate_free(dn_recalibration *recalibration); /* NULL is allowed; before dn_close */
+
 void dn_get_info(const dn_net *net, dn_info *out);
 size_t dn_iteration(const dn_net *net);         /* t: weight updates so far */
 size_t dn_seen(const dn_net *net);              /* pictures so far */
@@ -91,6 +101,7 @@ typedef struct dn_load_args {
     int classes;
     size_t iteration;
     int augment; /* 1: as in training; 0: as `classifier valid` (centre crop) */
+    int whole;   /* with augment=0: 1: all of the picture, scaled plainly, as a detector sees it */
 } dn_load_args;
 dpf_status dn_load(dn_net *net, const dn_load_args *args, dn_data **out, dpf_error *err);
 void dn_data_free(dn_data *data);

@@ -53,12 +53,13 @@ static data load_one(const dn_net *dn, const dn_load_args *args, size_t i) {
                              net->aspect, net->hue, net->saturation, net->exposure, net->center);
 }
 
-/* One picture as `classifier valid` sees it. */
-static float *load_centre(const dn_net *dn, const char *path) {
+/* One picture as `classifier valid` sees it, or all of it scaled. */
+static float *load_plain(const dn_net *dn, const char *path, int all) {
+    const int w = dn->net->w, h = dn->net->h;
     image whole = load_image_color((char *)path, 0, 0);
-    image crop = center_crop_image(whole, dn->net->w, dn->net->h);
+    image fit = all ? resize_image(whole, w, h) : center_crop_image(whole, w, h);
     free_image(whole);
-    return crop.data;
+    return fit.data;
 }
 
 dpf_status dn_load(dn_net *dn, const dn_load_args *args, dn_data **out, dpf_error *err) {
@@ -83,7 +84,7 @@ dpf_status dn_load(dn_net *dn, const dn_load_args *args, dn_data **out, dpf_erro
 #pragma omp parallel for num_threads(dn->threads) schedule(dynamic, 1)
     for (size_t i = 0; i < n; ++i) {
         if (!args->augment) {
-            images->d.X.vals[i] = load_centre(dn, args->paths[i]);
+            images->d.X.vals[i] = load_plain(dn, args->paths[i], args->whole);
             continue;
         }
         data one = load_one(dn, args, i);
