@@ -62,6 +62,14 @@ cp "$OUT" valid
 passes "classifier valid MODEL.dpf" "$DPF" classifier valid "$data" net.dpf -threads 1
 cmp -s "$OUT" valid && grep -q "^top1 .* of 100 images" valid
 result $? "the same accuracy"
+for engine in dpf darknet; do
+    passes "classifier valid CFG WEIGHTS -engine $engine" \
+        "$DPF" classifier valid "$data" back.cfg back.weights -threads 1 -engine $engine
+    cp "$OUT" valid
+    passes "classifier valid MODEL.dpf -engine $engine" "$DPF" classifier valid "$data" net.dpf -threads 1 -engine $engine
+    cmp -s "$OUT" valid && grep -q "^top1 .* of 100 images" valid
+    result $? "the same accuracy by $engine"
+done
 passes "classifier predict CFG WEIGHTS IMAGE" "$DPF" classifier predict "$data" back.cfg back.weights "$picture" -t 3 -threads 1
 cp "$OUT" predict
 passes "classifier predict MODEL.dpf IMAGE" "$DPF" classifier predict "$data" net.dpf "$picture" -t 3 -threads 1
