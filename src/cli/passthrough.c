@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../dpf/model/modelfile.h"
 #include "say.h"
 
 static const char SYSTEM_PROGRAM[] = "/usr/bin/darknet";
@@ -35,6 +36,13 @@ int passthrough(char **argv) {
             argv[1], program);
         return EXIT_BAD;
     }
+    for (int i = 2; argv[i]; i++) /* Darknet would take it for a cfg, and crash */
+        if (dpf_modelfile_is_packed(argv[i])) {
+            say("'%s' is a .dpf, and '%s' is handed on to Darknet's own program, which knows none: make CFG WEIGHTS of "
+                "it by 'darknet dpf unpack', or try 'darknet dpf predict'",
+                argv[i], argv[1]);
+            return EXIT_BAD;
+        }
     setenv(GUARD, "1", 1);
     argv[0] = (char *)program;
     execv(program, argv);
