@@ -72,7 +72,7 @@ void detector_truth_free(detector_truth *truth) {
 static void show(const detector_pass *pass, size_t done, size_t total, double began) {
     static double shown_at;
     const double now = progress_now();
-    if (!isatty(STDERR_FILENO) || (now - shown_at < 0.2 && done < total))
+    if (!pass->what || !isatty(STDERR_FILENO) || (now - shown_at < 0.2 && done < total))
         return;
     shown_at = now;
     fprintf(stderr, "\r%s: %zu/%zu  %.1f img/s\033[K", pass->what, done, total, (double)done / (now - began + 1e-9));

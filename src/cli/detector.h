@@ -42,7 +42,7 @@ typedef struct detector_pass {
     int letterbox;
     float threshold;   /* 0.005 */
     float suppression; /* 0.45; 0: the caller sees to it */
-    const char *what;  /* for the line that shows progress */
+    const char *what;  /* for the line that shows progress; NULL: there is none */
     void *self;
     dpf_status (*each)(void *self, size_t entry, const dn_picture *picture, dpf_detections *found, dpf_error *err);
 } detector_pass;

@@ -83,7 +83,7 @@ static const char *const all_verbs[] = {
     "detect",     "cifar",  "go",        "rnn",     "coco",      "classify",    "art",        "regressor", "isegmenter",
     "segmenter",  "tag",    "nightmare", "rgbgr",   "reset",     "denormalize", "statistics", "normalize", "rescale",
     "speed",      "oneoff", "print",     "partial", "visualize", "mkimg",       "imtest",     NULL};
-static const char *const darknet_detector_verbs[] = {"test", "valid", "recall", "demo", "valid2", NULL};
+static const char *const darknet_detector_verbs[] = {"demo", "valid2", NULL};
 static const char *const detector_verbs[] = {"train", "test", "valid", "recall", "map", NULL};
 static const char *const classifier_verbs[] = {"train", "valid", "predict", NULL};
 
@@ -143,6 +143,12 @@ static int detector(int argc, char **argv) {
         }
     if (strcmp(verb, "train") == 0)
         return detector_train(argc - 3, argv + 3, argv);
+    if (strcmp(verb, "test") == 0)
+        return detector_test(argc - 3, argv + 3);
+    if (strcmp(verb, "valid") == 0)
+        return detector_valid(argc - 3, argv + 3);
+    if (strcmp(verb, "recall") == 0)
+        return detector_recall(argc - 3, argv + 3);
     if (strcmp(verb, "map") == 0)
         return detector_map(argc - 3, argv + 3);
     if (is_one_of(verb, darknet_detector_verbs))

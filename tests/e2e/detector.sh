@@ -67,6 +67,57 @@ is "square pictures need none" "$(tail -n 1 "$OUT")" = "$(tail -n 1 train.out)"
 fails "map at 12 points" '-points 12: 0 .*11 or 101' map -points 12
 fails "a threshold above 1" "-thresh '2': a number from 0 to 1" map -thresh 2
 
+# Looking at pictures
+picture=$(head -n 1 "$PIECES/test.list")
+predict() { "$DPF" detector test pieces.data tiny.cfg first/tiny_final.weights "$@"; }
+passes "test" predict "$picture" -thresh 0.2
+is "says what it finds" "$(grep -cE '^(trouser|bag|ankle boot): [0-9]+%$' "$OUT")" -ge 1
+is "draws into predictions.jpg" "$(head -c 2 predictions.jpg | od -An -tx1 | tr -d ' ')" = ffd8
+passes "test with another file" predict "$picture" -thresh 0.2 -out seen.png
+is "a PNG" "$(head -c 4 seen.png | tail -c 3)" = PNG
+passes "nothing is found" predict "$picture" -thresh 1 -out empty.png
+is "what is found is drawn" "$(cmp -s seen.png empty.png; echo $?)" = 1
+printf '%s\nnothing.png\n%s\n' "$picture" "$picture" >asked
+status=0
+"$DPF" detector test pieces.data tiny.cfg first/tiny_final.weights <asked >out 2>err || status=$?
+is "test asks" "$(grep -o 'Enter Image Path: ' out | wc -l)" = 4
+is "test answers" "$status $(grep -c 'Predicted in' out) $(grep -c "'nothing.png' cannot be read" err)" = "0 2 1"
+fails "a picture that is none" "'tiny.cfg' is not a picture" predict tiny.cfg
+fails "a file that cannot be written" "No such file" predict "$picture" -out no/where
+printf 'trouser\nbag\n' >two.names
+sed 's/^names.*/names = two.names/' pieces.data >two.data
+fails "names that are too few" "two.names: has 2 lines, but 'tiny.cfg' finds 3 classes" "$DPF" detector test two.data \
+    tiny.cfg first/tiny_final.weights "$picture"
+
+# Result files
+fails "valid without its folder" "results folder 'results': No such file" "$DPF" detector valid pieces.data tiny.cfg first/tiny_final.weights
+mkdir results
+passes "valid, VOC" "$DPF" detector valid pieces.data tiny.cfg first/tiny_final.weights
+is "a file a class" "$(find results -name 'comp4_det_test_*.txt' | wc -l)" = 3
+is "its lines" "$(cat results/*.txt | grep -cvE '^test[0-9]{5} 0\.[0-9]{6} [0-9.]+ [0-9.]+ [0-9.]+ [0-9.]+$')" = 0
+lines=$(cat results/*.txt | wc -l)
+if [[ -x /usr/bin/darknet ]]; then
+    mkdir -p data theirs && ln -sfn /usr/share/darknet/data/labels data/labels
+    sed '/^\[dpf\]/,$d' tiny.cfg >plain.cfg
+    sed '$a results = theirs' pieces.data >theirs.data
+    /usr/bin/darknet detector valid theirs.data plain.cfg first/tiny_final.weights >/dev/null 2>&1 </dev/null
+    is "as many boxes as Darknet's own program" "$(cat theirs/*.txt | wc -l)" = "$lines"
+    is "with the same probabilities" "$(cat theirs/*.txt | cut -d. -f1,2 | cut -c1-15 | sort | md5sum)" = \
+        "$(cat results/*.txt | cut -d. -f1,2 | cut -c1-15 | sort | md5sum)"
+fi
+sed '$a eval = coco' pieces.data >coco.data
+passes "valid, COCO" "$DPF" detector valid coco.data tiny.cfg first/tiny_final.weights -out mine
+is "one entry a box" "$(grep -c '"score":' results/mine.json)" = "$lines"
+is "the last entry has no comma" "$(tail -n 2 results/mine.json | tr -d '\n' | tail -c 2)" = "}]"
+sed '$a eval = imagenet' pieces.data >imagenet.data
+passes "valid, ImageNet" "$DPF" detector valid imagenet.data tiny.cfg first/tiny_final.weights
+is "its lines" "$(grep -cE '^[0-9]+ [123] 0\.' results/imagenet-detection.txt)" = "$lines"
+sed '$a eval = other' pieces.data >other.data
+fails "an unknown kind" "eval=other: voc, coco or imagenet" "$DPF" detector valid other.data tiny.cfg first/tiny_final.weights
+passes "recall" "$DPF" detector recall pieces.data tiny.cfg first/tiny_final.weights
+prints "its last line" '^recall [0-9.]+ % of [0-9]+ objects, average IoU [0-9.]+ %, [0-9.]+ boxes an image, 200 images$'
+is "Darknet's line a picture" "$(grep -cE '^ +[0-9]+ +[0-9]+ +[0-9]+.RPs/Img: [0-9.]+.IOU: [0-9.]+%.Recall:[0-9.]+%$' "$ERR")" = 200
+
 # Several sizes
 tiny 2 1
 passes "train with random=1" train -seed 3 -novalid
