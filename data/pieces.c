@@ -119,7 +119,7 @@ static void draw(const source *from, uint64_t *random, uint8_t *canvas, FILE *la
     for (int k = 0; k < pieces; k++) {
         const int quarter = (first + k) % MOST, class = (int)random_below(random, CLASSES);
         const int side = random_below(random, 2) ? SIDE : SIDE * 3 / 2;
-        const uint64_t free_places = (uint64_t)(QUARTER - side + 1);
+        const uint64_t free_places = (uint64_t)QUARTER + 1 - (uint64_t)side;
         const int x = quarter % 2 * QUARTER + (int)random_below(random, free_places);
         const int y = quarter / 2 * QUARTER + (int)random_below(random, free_places);
         put_piece(canvas, from->piece[class][random_below(random, from->count[class])], side, x, y, class, label);

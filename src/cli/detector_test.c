@@ -10,6 +10,7 @@
 #include "args.h"
 #include "detector.h"
 #include "draw.h"
+#include "model_words.h"
 #include "picture.h"
 #include "progress.h"
 #include "say.h"
@@ -97,6 +98,8 @@ static char *out_name(const char *name) {
     return asprintf(&out, "%s.jpg", name ? name : "predictions") < 0 ? NULL : out;
 }
 
+static const char USAGE[] = "darknet detector test DATA CFG WEIGHTS [IMAGE] [-thresh T] [-out NAME] [-threads N]";
+
 int detector_test(int argc, char **argv) {
     uint64_t threads = 0;
     double threshold = .5;
@@ -110,9 +113,9 @@ int detector_test(int argc, char **argv) {
     tester t = {0};
     datafile data = {0};
     dpf_error err;
-    dpf_status status =
-        args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 3, 4,
-                   "darknet detector test DATA CFG WEIGHTS [IMAGE] [-thresh T] [-out NAME] [-threads N]", &err);
+    dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 4, USAGE, &err);
+    if (!status)
+        status = model_words(words, 1, 3, 4, USAGE, &err);
     if (status)
         return say_error(&err);
     if (threads)

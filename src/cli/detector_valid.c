@@ -20,6 +20,7 @@
 #include "args.h"
 #include "detector.h"
 #include "files.h"
+#include "model_words.h"
 #include "say.h"
 #include "stop.h"
 
@@ -186,7 +187,9 @@ static dpf_status open_common(common *c, int argc, char **argv, const char **out
         {"-out", ARGS_TEXT, out, NULL, 0, 0},
     };
     const size_t count = sizeof flags / sizeof *flags - (out ? 0 : 1);
-    dpf_status status = args_parse(argc, argv, flags, count, words, 3, 3, usage, err);
+    dpf_status status = args_parse(argc, argv, flags, count, words, 2, 3, usage, err);
+    if (!status)
+        status = model_words(words, 1, 3, 3, usage, err);
     if (status)
         return status;
     if (threads)

@@ -118,6 +118,14 @@ passes "recall" "$DPF" detector recall pieces.data tiny.cfg first/tiny_final.wei
 prints "its last line" '^recall [0-9.]+ % of [0-9]+ objects, average IoU [0-9.]+ %, [0-9.]+ boxes an image, 200 images$'
 is "Darknet's line a picture" "$(grep -cE '^ +[0-9]+ +[0-9]+ +[0-9]+.RPs/Img: [0-9.]+.IOU: [0-9.]+%.Recall:[0-9.]+%$' "$ERR")" = 200
 
+# One .dpf in place of cfg and weights
+last=$(tail -n 1 "$OUT")
+"$DPF" dpf pack tiny.cfg first/tiny_final.weights tiny.dpf >/dev/null
+passes "recall of a .dpf" "$DPF" detector recall pieces.data tiny.dpf
+is "is the same" "$(tail -n 1 "$OUT")" = "$last"
+passes "test with a .dpf" "$DPF" detector test pieces.data tiny.dpf "$picture" -thresh 0.2 -out packed.png
+is "draws the same" "$(cmp seen.png packed.png && echo same)" = same
+
 # Several sizes
 tiny 2 1
 passes "train with random=1" train -seed 3 -novalid

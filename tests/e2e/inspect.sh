@@ -79,8 +79,8 @@ fails "valid: cfg and .dpf" "'net.dpf' holds its own cfg: leave 'back.cfg' out" 
 fails "valid: .dpf and weights" "one argument too many: 'net.dpf' holds cfg and weights" \
     "$DPF" classifier valid "$data" net.dpf back.weights -threads 1
 fails "valid: cfg alone" "too few arguments" "$DPF" classifier valid "$data" back.cfg -threads 1
-fails "detector test: Darknet's own program takes none" "'net.dpf' is a .dpf, and 'detector' is handed on" \
-    "$DPF" detector test "$data" net.dpf "$picture"
+fails "detector demo: Darknet's own program takes none" "'net.dpf' is a .dpf, and 'detector' is handed on" \
+    "$DPF" detector demo "$data" net.dpf
 head -c 300 net.dpf >cut.dpf
 fails "valid: a damaged .dpf" "cut.dpf: cut off" "$DPF" classifier valid "$data" cut.dpf -threads 1
 finish

@@ -58,7 +58,7 @@ static void write_weights(const dpf_graph *g, double sparsity, uint64_t *state) 
             scales[2 * l->bn + k] += 1;
         }
         for (size_t k = 0; k < l->weights; ++k) {
-            weights[k] *= (float)(10 * sqrt(4.0 / (double)(l->weights / rows)));
+            weights[k] *= (float)(10 * sqrt(4.0 * (double)rows / (double)l->weights));
             if ((double)(random_next(state) >> 11) * 0x1p-53 < sparsity)
                 weights[k] = 0;
         }
