@@ -10,6 +10,7 @@
 #include <omp.h>
 
 #include "args.h"
+#include "ask.h"
 #include "classifier.h"
 #include "issues.h"
 #include "model_words.h"
@@ -89,7 +90,8 @@ typedef struct predictor {
     int top;
 } predictor;
 
-static dpf_status predict_one(predictor *p, const char *path, dpf_error *err) {
+static dpf_status predict_one(void *self, const char *path, dpf_error *err) {
+    const predictor *p = self;
     char reason[120];
     const char *fault = picture_check(path, reason, sizeof reason);
     if (fault)
@@ -116,26 +118,6 @@ static dpf_status predict_one(predictor *p, const char *path, dpf_error *err) {
         printf("%5.2f%%: %s\n", (double)last * 100, p->names.line[next]);
     }
     fflush(stdout);
-    return DPF_OK;
-}
-
-/* Asks for names until the input ends; a bad name is said and the next one asked for. */
-static dpf_status predict_asked(predictor *p, dpf_error *err) {
-    char *name = NULL;
-    size_t room = 0;
-    for (;;) {
-        printf("Enter Image Path: ");
-        fflush(stdout);
-        ssize_t length = getline(&name, &room, stdin);
-        if (length < 0)
-            break;
-        while (length && strchr(" \t\r\n", name[length - 1]))
-            name[--length] = 0;
-        if (length && predict_one(p, name, err))
-            say_error(err);
-    }
-    printf("\n");
-    free(name);
     return DPF_OK;
 }
 
@@ -183,7 +165,9 @@ int classifier_predict(int argc, char **argv) {
         status = open_predictor(&p, &data, &args, &err);
     }
     if (!status)
-        status = words[3] ? predict_one(&p, words[3], &err) : predict_asked(&p, &err);
+        status = words[3] ? predict_one(&p, words[3], &err) : DPF_OK;
+    if (!status && !words[3])
+        ask_pictures(predict_one, &p);
     const int exit_status = status ? say_error(&err) : EXIT_GOOD;
     dn_close(p.net);
     free(p.output);

@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <omp.h>
 
 #include "args.h"
 #include "classifier.h"
@@ -75,40 +74,25 @@ static dpf_status read_data(job *j, const char *path, dpf_error *err) {
 }
 
 static dpf_status read_args(job *j, int argc, char **argv, char *const *command_line, const char **data_path,
-                            char **resume, dpf_error *err) {
+                            dpf_error *err) {
     train_options *o = &j->options;
-    const char *words[3];
+    const char *words[3] = {0};
     const args_flag flags[] = {
         TRAIN_FLAGS(o),
         {"-novalid", ARGS_SWITCH, &j->novalid, NULL, 0, 0},
         ARGS_DARKNET_FLAGS,
     };
     dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 3, USAGE, err);
-    if (status)
-        return status;
-    if (o->dense && o->dpf)
-        return dpf_fail(err, DPF_ERR_ARGUMENT, "-dense and -dpf contradict each other; give one of them");
     *data_path = words[0];
-    o->cfg = words[1];
-    o->weights = words[2];
-    o->command = args_join(command_line);
-    if (asprintf(resume, "darknet classifier train %s %s", words[0], words[1]) < 0)
-        *resume = NULL;
-    o->resume = *resume;
-    if (!o->command || !o->resume)
-        return dpf_fail_memory(err, 4096, "the command line");
-    if (o->threads)
-        omp_set_num_threads((int)o->threads);
-    return DPF_OK;
+    return status ? status : train_options_take(o, "darknet classifier train", words, command_line, err);
 }
 
 int classifier_train(int argc, char **argv, char *const *command_line) {
     job j = {0};
     dpf_error err;
     const char *data_path = NULL;
-    char *resume = NULL;
     int exit_status;
-    dpf_status status = read_args(&j, argc, argv, command_line, &data_path, &resume, &err);
+    dpf_status status = read_args(&j, argc, argv, command_line, &data_path, &err);
     if (!status)
         status = read_data(&j, data_path, &err);
     if (status) {
@@ -127,7 +111,6 @@ int classifier_train(int argc, char **argv, char *const *command_line) {
     lines_free(&j.labels);
     datafile_free(&j.data);
     free(j.class_of);
-    free(j.options.command);
-    free(resume);
+    train_options_free(&j.options);
     return exit_status;
 }

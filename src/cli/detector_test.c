@@ -8,6 +8,7 @@
 #include <omp.h>
 
 #include "args.h"
+#include "ask.h"
 #include "detector.h"
 #include "draw.h"
 #include "model_words.h"
@@ -42,7 +43,8 @@ static void show(const tester *t, canvas *c, const dpf_detection *d, int classes
                  classes);
 }
 
-static dpf_status test_one(const tester *t, const char *path, dpf_error *err) {
+static dpf_status test_one(void *self, const char *path, dpf_error *err) {
+    const tester *t = self;
     char reason[120];
     dn_picture picture = {0};
     dpf_detections found = {0};
@@ -67,26 +69,6 @@ static dpf_status test_one(const tester *t, const char *path, dpf_error *err) {
     dpf_detections_free(&found);
     dn_picture_free(&picture);
     return status;
-}
-
-/* Asks for names until the input ends; a bad one is said and the next one asked for. */
-static void test_asked(const tester *t) {
-    char *name = NULL;
-    size_t room = 0;
-    dpf_error err;
-    for (;;) {
-        printf("Enter Image Path: ");
-        fflush(stdout);
-        ssize_t length = getline(&name, &room, stdin);
-        if (length < 0)
-            break;
-        while (length && strchr(" \t\r\n", name[length - 1]))
-            name[--length] = 0;
-        if (length && test_one(t, name, &err))
-            say_error(&err);
-    }
-    printf("\n");
-    free(name);
 }
 
 /* As Darknet names it: NAME.jpg, "predictions" when no name is given. */
@@ -136,7 +118,7 @@ int detector_test(int argc, char **argv) {
     if (!status && words[3])
         status = test_one(&t, words[3], &err);
     else if (!status)
-        test_asked(&t);
+        ask_pictures(test_one, &t);
     const int exit_status = status ? say_error(&err) : EXIT_GOOD;
     engine_close(t.net);
     lines_free(&t.names);

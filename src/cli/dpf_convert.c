@@ -71,8 +71,7 @@ static dpf_status read_args(conversion *c, int argc, char **argv, dpf_error *err
         return dpf_fail(err, DPF_ERR_RANGE, "-scope '%s': 'global' or 'layer' is wanted", c->scope);
     if (c->recalibrate_given && !c->data)
         return dpf_fail(err, DPF_ERR_ARGUMENT, "-recalibrate needs pictures: give their data file by -data DATA");
-    const size_t length = strlen(c->out);
-    if (c->half && (length < 5 || strcmp(c->out + length - 4, ".dpf") != 0))
+    if (c->half && !dpf_modelfile_packs(c->out))
         return dpf_fail(err, DPF_ERR_ARGUMENT, "-half is for .dpf files; '%s' would be a .weights file", c->out);
     if (!c->recalibrate_given)
         c->images = DEFAULT_IMAGES;

@@ -89,8 +89,6 @@ static const char *const all_verbs[] = {
     "segmenter",  "tag",    "nightmare", "rgbgr",   "reset",     "denormalize", "statistics", "normalize", "rescale",
     "speed",      "oneoff", "print",     "partial", "visualize", "mkimg",       "imtest",     NULL};
 static const char *const darknet_detector_verbs[] = {"demo", "valid2", NULL};
-static const char *const detector_verbs[] = {"train", "test", "valid", "recall", "map", NULL};
-static const char *const classifier_verbs[] = {"train", "valid", "predict", NULL};
 
 static int is_one_of(const char *word, const char *const *list) {
     for (size_t i = 0; list[i]; i++)
@@ -113,80 +111,71 @@ static int unknown(const char *what, const char *word, const char *const *known)
     return EXIT_BAD;
 }
 
-static int classifier(int argc, char **argv) {
-    const char *verb = argc > 2 ? argv[2] : NULL;
+/* A first word and the verbs that may follow it. */
+enum { MOST_VERBS = 8 };
+typedef struct family {
+    const char *name;
+    const char *choice; /* its verbs, for people */
+    int help;           /* 1: -h anywhere behind it prints HELP */
+    struct {
+        const char *name;
+        int (*run)(int argc, char **argv); /* gets what follows the verb */
+        int (*train)(int argc, char **argv, char *const *command_line);
+    } verbs[MOST_VERBS + 1];
+    const char *const *darknets; /* verbs that the system's own program has; NULL: none */
+} family;
+
+static const family families[] = {
+    {"classifier",
+     "train, valid or predict",
+     1,
+     {{"train", NULL, classifier_train}, {"valid", classifier_valid, NULL}, {"predict", classifier_predict, NULL}},
+     darknet_classifier_verbs},
+    {"detector",
+     "train, test, valid, recall or map",
+     1,
+     {{"train", NULL, detector_train},
+      {"test", detector_test, NULL},
+      {"valid", detector_valid, NULL},
+      {"recall", detector_recall, NULL},
+      {"map", detector_map, NULL}},
+     darknet_detector_verbs},
+    {"dpf",
+     "pack, unpack, verify, predict, bench, inspect, convert or sensitivity",
+     0,
+     {{"pack", dpf_files_pack, NULL},
+      {"unpack", dpf_files_unpack, NULL},
+      {"verify", dpf_files_verify, NULL},
+      {"predict", dpf_run_predict, NULL},
+      {"bench", dpf_run_bench, NULL},
+      {"inspect", dpf_inspect, NULL},
+      {"convert", dpf_convert, NULL},
+      {"sensitivity", dpf_sensitivity, NULL}},
+     NULL},
+};
+
+static int run_family(const family *f, int argc, char **argv) {
+    const char *verb = argc > 2 ? argv[2] : NULL, *names[MOST_VERBS + 1] = {0};
+    char what[40];
     if (!verb) {
-        say("'classifier' wants to know what to do: train, valid or predict; 'darknet help' has the details");
+        say("'%s' wants to know what to do: %s; 'darknet help' has the details", f->name, f->choice);
         return EXIT_BAD;
     }
-    for (int i = 2; i < argc; i++)
+    for (int i = 2; f->help && i < argc; i++)
         if (asks_for_help(argv[i]) && argv[i][0] == '-') {
             fputs(HELP, stdout);
             return EXIT_GOOD;
         }
-    if (strcmp(verb, "train") == 0)
-        return classifier_train(argc - 3, argv + 3, argv);
-    if (strcmp(verb, "valid") == 0)
-        return classifier_valid(argc - 3, argv + 3);
-    if (strcmp(verb, "predict") == 0)
-        return classifier_predict(argc - 3, argv + 3);
-    if (is_one_of(verb, darknet_classifier_verbs))
-        return passthrough(argv);
-    return unknown("verb of 'classifier'", verb, classifier_verbs);
-}
-
-static int detector(int argc, char **argv) {
-    const char *verb = argc > 2 ? argv[2] : NULL;
-    if (!verb) {
-        say("'detector' wants to know what to do: train, test, valid, recall or map; 'darknet help' has the details");
-        return EXIT_BAD;
+    for (size_t i = 0; f->verbs[i].name; i++) {
+        names[i] = f->verbs[i].name;
+        if (strcmp(verb, f->verbs[i].name) == 0)
+            return f->verbs[i].train ? f->verbs[i].train(argc - 3, argv + 3, argv)
+                                     : f->verbs[i].run(argc - 3, argv + 3);
     }
-    for (int i = 2; i < argc; i++)
-        if (asks_for_help(argv[i]) && argv[i][0] == '-') {
-            fputs(HELP, stdout);
-            return EXIT_GOOD;
-        }
-    if (strcmp(verb, "train") == 0)
-        return detector_train(argc - 3, argv + 3, argv);
-    if (strcmp(verb, "test") == 0)
-        return detector_test(argc - 3, argv + 3);
-    if (strcmp(verb, "valid") == 0)
-        return detector_valid(argc - 3, argv + 3);
-    if (strcmp(verb, "recall") == 0)
-        return detector_recall(argc - 3, argv + 3);
-    if (strcmp(verb, "map") == 0)
-        return detector_map(argc - 3, argv + 3);
-    if (is_one_of(verb, darknet_detector_verbs))
+    if (f->darknets && is_one_of(verb, f->darknets))
         return passthrough(argv);
-    return unknown("verb of 'detector'", verb, detector_verbs);
-}
-
-static int dpf(int argc, char **argv) {
-    static const char *const verbs[] = {"pack",    "unpack",  "verify",      "predict", "bench",
-                                        "inspect", "convert", "sensitivity", NULL};
-    const char *verb = argc > 2 ? argv[2] : NULL;
-    if (!verb) {
-        say("'dpf' wants to know what to do: pack, unpack, verify, predict, bench, inspect, convert or sensitivity; "
-            "'darknet help' has the details");
-        return EXIT_BAD;
-    }
-    if (strcmp(verb, "pack") == 0)
-        return dpf_files_pack(argc - 3, argv + 3);
-    if (strcmp(verb, "unpack") == 0)
-        return dpf_files_unpack(argc - 3, argv + 3);
-    if (strcmp(verb, "verify") == 0)
-        return dpf_files_verify(argc - 3, argv + 3);
-    if (strcmp(verb, "predict") == 0)
-        return dpf_run_predict(argc - 3, argv + 3);
-    if (strcmp(verb, "bench") == 0)
-        return dpf_run_bench(argc - 3, argv + 3);
-    if (strcmp(verb, "convert") == 0)
-        return dpf_convert(argc - 3, argv + 3);
-    if (strcmp(verb, "sensitivity") == 0)
-        return dpf_sensitivity(argc - 3, argv + 3);
-    if (strcmp(verb, "inspect") == 0)
-        return dpf_inspect(argc - 3, argv + 3);
-    return unknown("verb of 'dpf'", verb, verbs);
+    snprintf(what, sizeof what, "verb of '%s'", f->name);
+    return unknown(what, verb, names);
 }
 
 /* OpenMP's threads spin while they wait for each other. By default they do so for
@@ -220,12 +209,9 @@ int main(int argc, char **argv) {
         printf("darknet-dpf %s\n", DPF_VERSION);
         return EXIT_GOOD;
     }
-    if (strcmp(verb, "classifier") == 0)
-        return classifier(argc, argv);
-    if (strcmp(verb, "detector") == 0)
-        return detector(argc, argv);
-    if (strcmp(verb, "dpf") == 0)
-        return dpf(argc, argv);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (strcmp(verb, families[i].name) == 0)
+            return run_family(&families[i], argc, argv);
     /* a Darknet that the user chose may have verbs that we do not know */
     if (is_one_of(verb, darknet_verbs) || (getenv("DARKNET_PROGRAM") && getenv("DARKNET_PROGRAM")[0]))
         return passthrough(argv);

@@ -28,8 +28,8 @@ typedef struct train_options {
     uint64_t save_every; /* iterations between two checkpoints; 0: TRAIN_SAVE_EVERY */
     uint64_t keep;       /* so many older checkpoints stay, as NAME_ITERATION.weights */
     const char *backup;
-    const char *resume; /* how to go on, for the message after Ctrl-C: "darknet classifier train DATA CFG" */
-    char *command;      /* the whole command line, for the report */
+    char *resume;  /* how to go on, for the message after Ctrl-C: "darknet classifier train DATA CFG" */
+    char *command; /* the whole command line, for the report */
 } train_options;
 
 enum { TRAIN_SAVE_EVERY = 1000 };
@@ -43,6 +43,12 @@ enum { TRAIN_SAVE_EVERY = 1000 };
         {"-keep", ARGS_COUNT, &(o)->keep, NULL, 0, 1000000}, {                                                         \
         "-save_every", ARGS_COUNT, &(o)->save_every, NULL, 1, UINT32_MAX                                               \
     }
+
+/* After the flags were read: what the words DATA CFG [WEIGHTS] and the flags together say. `command`
+ * is what stands before the words. Both strings are owned by *o until train_options_free. */
+dpf_status train_options_take(train_options *o, const char *command, const char *const words[3],
+                              char *const *command_line, dpf_error *err);
+void train_options_free(train_options *o); /* also after a failure; an empty one is allowed */
 
 typedef struct train_task {
     void *self;

@@ -67,13 +67,7 @@ static void follow_random_size(dn_net *dn, size_t iteration) {
     const size_t decided = iteration / SIZE_EVERY * SIZE_EVERY, most = (size_t)dn->net->max_batches;
     if (dn->net->max_batches > 0 && decided + LAST_ITERATIONS > most)
         side = LAST_SIDE;
-    if (side == dn->net->w && side == dn->net->h)
-        return;
-    int saved = dn_mute(dn->quiet);
-    resize_network(dn->net, side, side);
-    dn_unmute(saved);
-    dn_layout_place(&dn->hooks.layout, dn->net);
-    dn->width = dn->height = side;
+    dn_resize(dn, side);
 }
 
 static data load_one(const dn_net *dn, const dn_load_boxes_args *args, size_t i) {
@@ -92,23 +86,13 @@ dpf_status dn_load_boxes(dn_net *dn, const dn_load_boxes_args *args, dn_data **o
     const size_t n = args->count;
     *out = NULL;
     follow_random_size(dn, args->iteration);
-    dn_data *images = calloc(1, sizeof *images);
-    if (!images)
-        return dpf_fail_memory(err, sizeof *images, "pictures");
-    images->d.X = (matrix){.rows = (int)n, .cols = dn->net->inputs, .vals = calloc(n + 1, sizeof(float *))};
-    images->d.y = (matrix){.rows = (int)n, .cols = dn->net->truths, .vals = calloc(n + 1, sizeof(float *))};
-    if (!images->d.X.vals || !images->d.y.vals) {
-        dn_data_free(images);
-        return dpf_fail_memory(err, n * sizeof(float *), "pictures");
-    }
+    dn_data *images;
+    dpf_status status = dn_data_new(&images, n, dn->net->inputs, dn->net->truths, err);
+    if (status != DPF_OK)
+        return status;
 #pragma omp parallel for num_threads(dn->threads) schedule(dynamic, 1)
-    for (size_t i = 0; i < n; ++i) {
-        data one = load_one(dn, args, i);
-        images->d.X.vals[i] = one.X.vals[0];
-        images->d.y.vals[i] = one.y.vals[0];
-        free(one.X.vals);
-        free(one.y.vals);
-    }
+    for (size_t i = 0; i < n; ++i)
+        dn_data_put(images, i, load_one(dn, args, i));
     *out = images;
     return DPF_OK;
 }

@@ -27,12 +27,29 @@ const float *dn_data_planes(const dn_data *images, size_t i) {
     return images->d.X.vals[i];
 }
 
-/* random=1: a new size every 40 iterations, as Darknet's classifier has it. */
-static void follow_random_size(dn_net *dn, size_t iteration) {
-    if (!dn->net->random)
-        return;
-    dn_random_set(dn->seed, DN_STREAM_SIZE, iteration / 40, 0);
-    int side = (rand() % 11 + 4) * 32;
+dpf_status dn_data_new(dn_data **out, size_t count, int inputs, int truths, dpf_error *err) {
+    dn_data *images = calloc(1, sizeof *images);
+    *out = NULL;
+    if (!images)
+        return dpf_fail_memory(err, sizeof *images, "pictures");
+    images->d.X = (matrix){.rows = (int)count, .cols = inputs, .vals = calloc(count + 1, sizeof(float *))};
+    images->d.y = (matrix){.rows = (int)count, .cols = truths, .vals = calloc(count + 1, sizeof(float *))};
+    if (!images->d.X.vals || !images->d.y.vals) {
+        dn_data_free(images);
+        return dpf_fail_memory(err, count * sizeof(float *), "pictures");
+    }
+    *out = images;
+    return DPF_OK;
+}
+
+void dn_data_put(dn_data *images, size_t i, data one) {
+    images->d.X.vals[i] = one.X.vals[0];
+    images->d.y.vals[i] = one.y.vals[0];
+    free(one.X.vals);
+    free(one.y.vals);
+}
+
+void dn_resize(dn_net *dn, int side) {
     if (side == dn->width && side == dn->height)
         return;
     int saved = dn_mute(dn->quiet);
@@ -40,6 +57,14 @@ static void follow_random_size(dn_net *dn, size_t iteration) {
     dn_unmute(saved);
     dn_layout_place(&dn->hooks.layout, dn->net);
     dn->width = dn->height = side;
+}
+
+/* random=1: a new size every 40 iterations, as Darknet's classifier has it. */
+static void follow_random_size(dn_net *dn, size_t iteration) {
+    if (!dn->net->random)
+        return;
+    dn_random_set(dn->seed, DN_STREAM_SIZE, iteration / 40, 0);
+    dn_resize(dn, (rand() % 11 + 4) * 32);
 }
 
 /* One picture for training: X and y of one row, owned by the caller. */
@@ -70,28 +95,18 @@ dpf_status dn_load(dn_net *dn, const dn_load_args *args, dn_data **out, dpf_erro
     if (args->augment && dn->net->w != dn->net->h)
         return dpf_fail(err, DPF_ERR_ARGUMENT, "Darknet augments to square pictures; the network's are %dx%d",
                         dn->net->w, dn->net->h);
-    dn_data *images = calloc(1, sizeof *images);
-    if (!images)
-        return dpf_fail_memory(err, sizeof *images, "pictures");
+    dn_data *images;
+    dpf_status status = dn_data_new(&images, n, dn->net->w * dn->net->h * 3, args->classes, err);
+    if (status != DPF_OK)
+        return status;
     images->d.w = dn->net->w;
     images->d.h = dn->net->h;
-    images->d.X = (matrix){.rows = (int)n, .cols = dn->net->w * dn->net->h * 3, .vals = calloc(n + 1, sizeof(float *))};
-    images->d.y = (matrix){.rows = (int)n, .cols = args->classes, .vals = calloc(n + 1, sizeof(float *))};
-    if (!images->d.X.vals || !images->d.y.vals) {
-        dn_data_free(images);
-        return dpf_fail_memory(err, n * sizeof(float *), "pictures");
-    }
 #pragma omp parallel for num_threads(dn->threads) schedule(dynamic, 1)
     for (size_t i = 0; i < n; ++i) {
-        if (!args->augment) {
+        if (args->augment)
+            dn_data_put(images, i, load_one(dn, args, i));
+        else
             images->d.X.vals[i] = load_plain(dn, args->paths[i], args->whole);
-            continue;
-        }
-        data one = load_one(dn, args, i);
-        images->d.X.vals[i] = one.X.vals[0];
-        images->d.y.vals[i] = one.y.vals[0];
-        free(one.X.vals);
-        free(one.y.vals);
     }
     *out = images;
     return DPF_OK;

@@ -46,6 +46,14 @@ dpf_status dn_serialise(dn_net *dn, int *fd, size_t *size, dpf_error *err);
 int dn_mute(int quiet);
 void dn_unmute(int saved);
 
+/* random=1: gives the network this size, unless it has it (load.c). */
+void dn_resize(dn_net *dn, int side);
+
+/* Room for `count` pictures and what is true of each, `inputs` and `truths` floats; the rows
+ * are put in one by one, each taken out of a data of one picture, by any thread (load.c). */
+dpf_status dn_data_new(dn_data **out, size_t count, int inputs, int truths, dpf_error *err);
+void dn_data_put(dn_data *images, size_t i, data one);
+
 /* Darknet's load_weights from memory; header: as in a file. `name` is for messages. */
 dpf_status dn_load_memory(dn_net *dn, const void *header, size_t header_size, const float *values, const char *name,
                           dpf_error *err);

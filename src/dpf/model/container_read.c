@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 #include <zstd.h>
 
@@ -244,6 +245,9 @@ dpf_status dpf_container_read(dpf_container *out, const char *path, dpf_error *e
 int dpf_container_is(const char *path) {
     static const char magic[8] = DPFC_MAGIC_BYTES;
     char head[sizeof magic];
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) /* what is read from a pipe is gone */
+        return 0;
     FILE *file = fopen(path, "rb");
     if (!file)
         return 0;

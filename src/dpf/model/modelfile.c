@@ -4,35 +4,20 @@
  */
 #include "modelfile.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "container.h"
 #include "container_parts.h"
 #include "file.h"
 
-static int ends_in_dpf(const char *path) {
+int dpf_modelfile_packs(const char *path) {
     size_t length = strlen(path);
     return length > 4 && strcmp(path + length - 4, ".dpf") == 0;
 }
 
 int dpf_modelfile_is_packed(const char *path) {
-    static const char magic[8] = DPFC_MAGIC_BYTES;
-    char first[sizeof magic];
-    struct stat info;
-    if (ends_in_dpf(path))
-        return 1;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) /* what is read from a pipe is gone */
-        return 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t got = read(fd, first, sizeof first);
-    close(fd);
-    return got == (ssize_t)sizeof first && memcmp(first, magic, sizeof magic) == 0;
+    return dpf_modelfile_packs(path) || dpf_container_is(path);
 }
 
 /* The cfg text and weights of a .dpf become the model's. */
@@ -84,7 +69,7 @@ dpf_status dpf_modelfile_write(const dpf_modelfile *model, const char *path, int
     const dpf_container_options options = {.half = half};
     unsigned char *bytes;
     size_t size;
-    if (!ends_in_dpf(path))
+    if (!dpf_modelfile_packs(path))
         return dpf_weights_write(path, &model->weights.header, model->weights.values, model->weights.count, err);
     dpf_status status = dpf_container_encode(&bytes, &size, model->graph, model->text, model->text_size,
                                              &model->weights, &options, err);

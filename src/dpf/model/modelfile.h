@@ -36,7 +36,10 @@ dpf_status dpf_modelfile_open(dpf_modelfile *out, const char *path, const char *
 /* Reads the weights from a file of their own, also in place of those of a .dpf. */
 dpf_status dpf_modelfile_read(dpf_modelfile *model, const char *weights, dpf_error *err);
 
-/* Writes the model's weights: into a .dpf together with the cfg where `path` ends in ".dpf", else
+/* Would dpf_modelfile_write make a .dpf of this path? One that ends in ".dpf". */
+int dpf_modelfile_packs(const char *path);
+
+/* Writes the model's weights: into a .dpf together with the cfg where dpf_modelfile_packs(path), else
  * as .weights. half: of a .dpf, see container.h. */
 dpf_status dpf_modelfile_write(const dpf_modelfile *model, const char *path, int half, dpf_error *err);
 

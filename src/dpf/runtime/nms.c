@@ -8,6 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "../model/detections.h"
+
 static int compare(const dpf_object *a, const dpf_object *b) {
     if (a->probability != b->probability)
         return a->probability > b->probability ? -1 : 1;
@@ -27,15 +29,8 @@ static int by_probability(const void *x, const void *y) {
     return order ? order : a->class_id < b->class_id ? -1 : a->class_id > b->class_id;
 }
 
-static float overlap_of(float a, float length_a, float b, float length_b) {
-    float left = fmaxf(a - length_a / 2, b - length_b / 2), right = fminf(a + length_a / 2, b + length_b / 2);
-    return right - left;
-}
-
 static float iou(const dpf_object *a, const dpf_object *b) {
-    float w = overlap_of(a->x, a->w, b->x, b->w), h = overlap_of(a->y, a->h, b->y, b->h);
-    float both = w < 0 || h < 0 ? 0 : w * h;
-    return both / (a->w * a->h + b->w * b->h - both);
+    return dpf_box_iou((dpf_box){a->x, a->y, a->w, a->h}, (dpf_box){b->x, b->y, b->w, b->h});
 }
 
 /* Of the box around both, the extent in one direction. */
