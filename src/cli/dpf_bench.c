@@ -17,8 +17,9 @@
 
 enum { MOST_RUNS = 100000, LEAST_RUNS = 5, WARM_UP = 2 };
 
-static const char USAGE[] = "darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-threads N] [-batch N] "
-                            "[-engine auto|dense|sparse] [-seconds N] [-seed N] [-per-layer]";
+static const char USAGE[] =
+    "darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-threads N] [-batch N] "
+    "[-kernels auto|dense|sparse|direct|winograd|blas] [-tune] [-seconds N] [-seed N] [-per-layer]";
 
 typedef struct bench {
     dpf_model *model;
@@ -126,36 +127,26 @@ static void print_result(const bench *b) {
     printf("ms a run: minimum %.3f, median %.3f; sum of the steps' minima %.3f\n", least, median, sum);
 }
 
-static dpf_status parse_engine(const char *word, dpf_engine *engine, dpf_error *err) {
-    static const char *const words[] = {"auto", "dense", "sparse"};
-    static const dpf_engine values[] = {DPF_ENGINE_AUTO, DPF_ENGINE_DENSE, DPF_ENGINE_SPARSE};
-    for (size_t i = 0; i < 3; i++)
-        if (strcmp(word, words[i]) == 0) {
-            *engine = values[i];
-            return DPF_OK;
-        }
-    return dpf_fail(err, DPF_ERR_ARGUMENT, "-engine %s is not known (allowed: auto, dense, sparse)", word);
-}
-
 int dpf_run_bench(int argc, char **argv) {
     bench b = {.seconds = 2};
     dpf_model_options options = {0};
     uint64_t threads = 0, batch = 1, seconds = 2;
     int per_layer = 0;
-    const char *words[2], *engine = NULL;
+    const char *words[2], *kernels = NULL;
     const args_flag flags[] = {
         {"-sparsity", ARGS_SHARE, &options.sparsity, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
         {"-batch", ARGS_COUNT, &batch, NULL, 1, 1024},
-        {"-engine", ARGS_TEXT, &engine, NULL, 0, 0},
+        {"-kernels", ARGS_TEXT, &kernels, NULL, 0, 0},
+        {"-tune", ARGS_SWITCH, &options.tune, NULL, 0, 0},
         {"-seconds", ARGS_COUNT, &seconds, NULL, 1, 3600},
         {"-seed", ARGS_COUNT, &options.seed, NULL, 0, UINT64_MAX},
         {"-per-layer", ARGS_SWITCH, &per_layer, NULL, 0, 0},
     };
     dpf_error err;
     dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 1, 2, USAGE, &err);
-    if (!status && engine)
-        status = parse_engine(engine, &options.engine, &err);
+    if (!status)
+        status = dpf_run_kernels(kernels, &options.kernels, &err);
     if (status)
         return say_error(&err);
     options.threads = (int)threads;

@@ -14,7 +14,8 @@
 #include "say.h"
 
 static const char USAGE[] = "darknet dpf predict MODEL.dpf|CFG WEIGHTS IMAGE... [-thresh T] [-nms T] [-top N] "
-                            "[-names FILE] [-fit letterbox|resize|crop] [-threads N] [-json]";
+                            "[-names FILE] [-fit letterbox|resize|crop] [-threads N] "
+                            "[-kernels auto|dense|sparse|direct|winograd|blas] [-tune] [-json]";
 
 typedef struct predictor {
     dpf_model *model;
@@ -144,9 +145,23 @@ static dpf_status parse_fit(const char *word, dpf_fit *fit, dpf_error *err) {
     return dpf_fail(err, DPF_ERR_ARGUMENT, "-fit %s is not known (allowed: letterbox, resize, crop)", word);
 }
 
-static dpf_status open_model(predictor *p, const char *path, const char *weights, uint64_t threads, dpf_error *err) {
-    const dpf_model_options options = {.threads = (int)threads};
-    dpf_status status = dpf_model_load(&p->model, path, weights, &options, err);
+dpf_status dpf_run_kernels(const char *word, dpf_kernels *out, dpf_error *err) {
+    static const char *const words[] = {
+        [DPF_KERNELS_AUTO] = "auto",     [DPF_KERNELS_DENSE] = "dense",       [DPF_KERNELS_SPARSE] = "sparse",
+        [DPF_KERNELS_DIRECT] = "direct", [DPF_KERNELS_WINOGRAD] = "winograd", [DPF_KERNELS_BLAS] = "blas"};
+    *out = DPF_KERNELS_AUTO;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!word || strcmp(word, words[i]) == 0) {
+            *out = (dpf_kernels)i;
+            return DPF_OK;
+        }
+    return dpf_fail(err, DPF_ERR_ARGUMENT,
+                    "-kernels %s is not known (allowed: auto, dense, sparse, direct, winograd, blas)", word);
+}
+
+static dpf_status open_model(predictor *p, const char *path, const char *weights, const dpf_model_options *options,
+                             dpf_error *err) {
+    dpf_status status = dpf_model_load(&p->model, path, weights, options, err);
     if (status)
         return status;
     dpf_model_get_info(p->model, &p->info);
@@ -158,7 +173,8 @@ static dpf_status open_model(predictor *p, const char *path, const char *weights
 int dpf_run_predict(int argc, char **argv) {
     predictor p = {.fit = DPF_FIT_LETTERBOX, .top = 5};
     uint64_t threads = 0;
-    const char *fit = NULL, *names = NULL;
+    const char *fit = NULL, *names = NULL, *kernels = NULL;
+    dpf_model_options options = {0};
     const args_flag flags[] = {
         {"-thresh", ARGS_SHARE, &p.detect.thresh, NULL, 0, 0},
         {"-nms", ARGS_SHARE, &p.detect.overlap, NULL, 0, 0},
@@ -166,6 +182,8 @@ int dpf_run_predict(int argc, char **argv) {
         {"-names", ARGS_TEXT, &names, NULL, 0, 0},
         {"-fit", ARGS_TEXT, &fit, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
+        {"-kernels", ARGS_TEXT, &kernels, NULL, 0, 0},
+        {"-tune", ARGS_SWITCH, &options.tune, NULL, 0, 0},
         {"-json", ARGS_SWITCH, &p.json, NULL, 0, 0},
     };
     dpf_error err;
@@ -178,13 +196,16 @@ int dpf_run_predict(int argc, char **argv) {
     if (!status && fit)
         status = parse_fit(fit, &p.fit, &err);
     if (!status)
+        status = dpf_run_kernels(kernels, &options.kernels, &err);
+    options.threads = (int)threads;
+    if (!status)
         first = dpf_container_is(words[0]) ? 1 : 2;
     if (!status && !words[first])
         status = dpf_fail(&err, DPF_ERR_ARGUMENT, "no picture; usage: %s", USAGE);
     if (!status && names)
         status = lines_read(&p.names, names, "name list", &err);
     if (!status)
-        status = open_model(&p, words[0], first == 2 ? words[1] : NULL, threads, &err);
+        status = open_model(&p, words[0], first == 2 ? words[1] : NULL, &options, &err);
     if (!status && p.json)
         putchar('[');
     for (size_t i = first; !status && words[i]; i++)

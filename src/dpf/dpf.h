@@ -213,16 +213,22 @@ const dpf_options *dpf_pruner_options(const dpf_pruner *pruner);
 typedef struct dpf_model dpf_model;
 typedef struct dpf_context dpf_context;
 
-typedef enum dpf_engine {
-    DPF_ENGINE_AUTO = 0,  /* each convolution dense or sparse, by a cost model */
-    DPF_ENGINE_DENSE = 1, /* all dense */
-    DPF_ENGINE_SPARSE = 2 /* all sparse where the sparse kernel can */
-} dpf_engine;
+/* Which kernels convolutions run on. Where one cannot do a layer, the next of Winograd, direct,
+ * OpenBLAS does it. */
+typedef enum dpf_kernels {
+    DPF_KERNELS_AUTO = 0,     /* each layer sparse or dense, whatever is fastest */
+    DPF_KERNELS_DENSE = 1,    /* the fastest of the dense ones */
+    DPF_KERNELS_SPARSE = 2,   /* all sparse */
+    DPF_KERNELS_DIRECT = 3,   /* all oneDNN direct */
+    DPF_KERNELS_WINOGRAD = 4, /* all oneDNN Winograd */
+    DPF_KERNELS_BLAS = 5      /* all OpenBLAS */
+} dpf_kernels;
 
 typedef struct dpf_model_options {
     int threads; /* that a run uses; 0: all cores */
     int batch;   /* pictures a run, 0: 1 */
-    dpf_engine engine;
+    dpf_kernels kernels;
+    int tune;        /* 1: what is fastest is measured while loading; 0: a cost model says it */
     int keep_layers; /* 1: the output of every layer can be read after a run; more memory */
     int random;      /* 1: no weights file, random weights */
     uint64_t seed;   /* of the random weights */

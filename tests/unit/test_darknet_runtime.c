@@ -234,12 +234,12 @@ static const char *const small[] = {
 
 static void test_layers(void **unused) {
     (void)unused;
-    static const dpf_engine engines[] = {DPF_ENGINE_AUTO, DPF_ENGINE_DENSE, DPF_ENGINE_SPARSE};
+    static const dpf_kernels engines[] = {DPF_KERNELS_AUTO, DPF_KERNELS_DENSE, DPF_KERNELS_SPARSE, DPF_KERNELS_BLAS};
     for (size_t i = 0; i < sizeof small / sizeof *small; ++i) {
         char what[64];
         write_text(cfg_path, small[i]);
-        for (int k = 0; k < 6; ++k) {
-            const dpf_model_options o = {.threads = 1 + k % 2, .engine = engines[k / 2], .keep_layers = k % 2};
+        for (int k = 0; k < 8; ++k) {
+            const dpf_model_options o = {.threads = 1 + k % 2, .kernels = engines[k / 2], .keep_layers = k % 2};
             snprintf(what, sizeof what, "network %zu, options %d", i, k);
             assert_true(compare_network(what, k % 2 ? 0.8 : 0, &o));
         }

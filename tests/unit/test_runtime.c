@@ -20,6 +20,7 @@
 
 #include "dpf/core/random.h"
 #include "dpf/dpf.h"
+#include "dpf/kernels/cpu.h"
 
 #define NET "[net]\nwidth=32\nheight=32\nchannels=3\n"
 #define CONV(filters, size, more) "[convolutional]\nsize=" #size "\npad=1\nfilters=" #filters "\n" more "\n"
@@ -139,7 +140,11 @@ static void test_bad_arguments(void **unused) {
     assert_int_equal(dpf_model_load(&m, path, "/nowhere/x.weights", NULL, &err), DPF_ERR_IO);
     assert_int_equal(dpf_model_load(&m, "/nowhere/x.cfg", NULL, NULL, &err), DPF_ERR_IO);
     assert_int_equal(dpf_model_load(&m, path, path, NULL, &err), DPF_ERR_FORMAT);
-    const dpf_model_options wrong[] = {{.threads = -1}, {.batch = 1 << 20}, {.sparsity = 1}, {.sparsity = NAN}};
+    const dpf_model_options wrong[] = {{.threads = -1},
+                                       {.batch = 1 << 20},
+                                       {.sparsity = 1},
+                                       {.sparsity = NAN},
+                                       {.kernels = (dpf_kernels)(DPF_KERNELS_BLAS + 1)}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(dpf_model_load(&m, path, path, &wrong[i], &err), DPF_ERR_RANGE);
     assert_null(m);
@@ -204,7 +209,7 @@ static void *run_job(void *at) {
 static void test_threads(void **unused) {
     (void)unused;
     dpf_model *a = load(detector, (dpf_model_options){.threads = 2, .sparsity = 0.8});
-    dpf_model *b = load(detector, (dpf_model_options){.threads = 1, .seed = 3, .engine = DPF_ENGINE_DENSE});
+    dpf_model *b = load(detector, (dpf_model_options){.threads = 1, .seed = 3, .kernels = DPF_KERNELS_DENSE});
     job jobs[3] = {{.model = a}, {.model = a}, {.model = b}};
     pthread_t threads[3];
     float *inputs[3], *want[3];
@@ -236,11 +241,12 @@ static void test_options_agree(void **unused) {
     (void)unused;
     float *input = random_input(32 * 32 * 3, 9), *want = NULL;
     size_t count = 0;
-    for (int i = 0; i < 12; i++) {
-        const int batch = 1 + 2 * (i / 6);
+    for (int i = 0; i < 24; i++) {
+        const int batch = 1 + 2 * (i / 12);
         dpf_model *m = load(detector, (dpf_model_options){.threads = 1 + i % 2,
                                                           .batch = batch,
-                                                          .engine = (dpf_engine)(i % 3),
+                                                          .kernels = (dpf_kernels)(i % 6),
+                                                          .tune = i % 12 >= 6,
                                                           .keep_layers = i % 4 == 3,
                                                           .sparsity = 0.8});
         dpf_context *c;
@@ -293,14 +299,95 @@ static void test_no_allocation(void **unused) {
     free(input);
 }
 
+/* What is asked for is what runs, where it can: "kernel" of each convolution, and the reason names those it was
+ * chosen from. */
+static void test_kernels(void **unused) {
+    (void)unused;
+    static const struct {
+        dpf_kernels kernels;
+        const char *first, *second; /* convolutions 3x3 and 1x1 */
+    } cases[] = {{DPF_KERNELS_SPARSE, "sparse", "sparse"},
+                 {DPF_KERNELS_BLAS, "OpenBLAS", "OpenBLAS"},
+                 {DPF_KERNELS_DIRECT, "oneDNN jit", "oneDNN jit_1x1"},
+                 {DPF_KERNELS_WINOGRAD, "wino", "oneDNN jit_1x1"}};
+    static const char text[] = NET CONV(64, 3, "") CONV(64, 3, "") CONV(32, 1, "");
+#ifdef DPF_NO_DNNL
+    const int compiled = 0;
+#else
+    const int compiled = dpf_cpu_isa() == DPF_ISA_AVX512; /* oneDNN's Winograd is */
+#endif
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dpf_step_info info;
+        dpf_error err;
+        dpf_model *m = load(text, (dpf_model_options){.threads = 1, .kernels = cases[i].kernels});
+        const char *found[3] = {""};
+        size_t count = 0;
+        for (size_t k = 0; dpf_model_step(m, k, &info, &err) == DPF_OK; k++)
+            if (strcmp(info.what, "convolutional") == 0)
+                found[count++] = info.kernel;
+        assert_int_equal(count, 3);
+        if (compiled && (!strstr(found[1], cases[i].first) || !strstr(found[2], cases[i].second)))
+            fail_msg("wanted %s and %s, got %s and %s", cases[i].first, cases[i].second, found[1], found[2]);
+        dpf_model_free(m);
+    }
+    for (int tune = 0; tune < 2; tune++) {
+        dpf_step_info info;
+        dpf_error err;
+        dpf_model *m = load(text, (dpf_model_options){.threads = 1, .sparsity = 0.7, .tune = tune});
+        assert_int_equal(dpf_model_step(m, 0, &info, &err), DPF_OK);
+        if (!strstr(info.why, "30.0 % of weights") || !strstr(info.why, tune ? "measured" : "modelled") ||
+            !strstr(info.why, "sparse "))
+            fail_msg("reason: %s", info.why);
+        dpf_model_free(m);
+    }
+}
+
+/* The two usual max-poolings on plain planes, and odd sizes beside them, against their definition. */
+static void test_maxpool(void **unused) {
+    (void)unused;
+    static const int sizes[][5] = {{8, 6, 2, 2, 1},    {7, 9, 2, 2, 1},   {13, 13, 2, 1, 1},
+                                   {200, 90, 2, 2, 0}, {5, 5, 3, 2, 2},   {1, 1, 2, 1, 1},
+                                   {13, 13, 5, 1, 4},  {2, 300, 2, 1, 1}, {150, 150, 2, 1, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int *s = sizes[i], w = s[0], h = s[1];
+        char text[256];
+        snprintf(text, sizeof text,
+                 "[net]\nwidth=%d\nheight=%d\nchannels=5\n[maxpool]\nsize=%d\nstride=%d\npadding=%d\n", w, h, s[2],
+                 s[3], s[4]);
+        dpf_model *m = load(text, (dpf_model_options){.threads = 2});
+        dpf_context *c;
+        dpf_error err;
+        dpf_output_info o;
+        size_t count;
+        float *in = random_input((size_t)(5 * w * h), i);
+        assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+        float *out = run(m, c, in, &count);
+        assert_int_equal(dpf_model_output(m, 0, &o, &err), DPF_OK);
+        for (size_t at = 0; at < count; at++) {
+            int x0 = (int)(at % o.w) * s[3] - s[4] / 2, y0 = (int)(at / o.w % o.h) * s[3] - s[4] / 2;
+            float most = -INFINITY;
+            for (int y = y0; y < y0 + s[2]; y++)
+                for (int x = x0; x < x0 + s[2]; x++)
+                    if (x >= 0 && x < w && y >= 0 && y < h)
+                        most = fmaxf(most, in[((int)(at / (o.w * o.h)) * h + y) * w + x]);
+            if (out[at] != most)
+                fail_msg("pooling %zu at %zu: %g, should be %g", i, at, (double)out[at], (double)most);
+        }
+        free(in);
+        free(out);
+        dpf_context_free(c);
+        dpf_model_free(m);
+    }
+}
+
 /* Memory is shared over time: far less than the sum of all layers. */
 static void test_memory(void **unused) {
     (void)unused;
     char text[8192] = NET;
     for (int i = 0; i < 40; i++)
         strcat(text, CONV(32, 3, "activation=leaky"));
-    dpf_model *m = load(text, (dpf_model_options){.threads = 1});
-    dpf_model *kept = load(text, (dpf_model_options){.threads = 1, .keep_layers = 1});
+    dpf_model *m = load(text, (dpf_model_options){.threads = 1, .kernels = DPF_KERNELS_DIRECT});
+    dpf_model *kept = load(text, (dpf_model_options){.threads = 1, .kernels = DPF_KERNELS_DIRECT, .keep_layers = 1});
     dpf_model_info info, all;
     dpf_model_get_info(m, &info);
     dpf_model_get_info(kept, &all);
@@ -415,9 +502,10 @@ static int teardown(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_models), cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_memory),     cmocka_unit_test(test_options_agree), cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_boxes),      cmocka_unit_test(test_fork_layers),
+        cmocka_unit_test(test_bad_models),  cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_memory),      cmocka_unit_test(test_options_agree), cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_kernels),     cmocka_unit_test(test_maxpool),       cmocka_unit_test(test_boxes),
+        cmocka_unit_test(test_fork_layers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

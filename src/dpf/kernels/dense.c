@@ -46,14 +46,14 @@ dpf_status dense_new(dense **out, const dense_shape *s, dpf_activation act, cons
         return dpf_fail_memory(err, sizeof *d, "a convolution");
     d->threads = threads > 0 ? threads : 1;
     d->info.lanes_in = d->info.lanes_out = 1;
-    status = DPF_ERR_UNSUPPORTED;
 #ifndef DPF_NO_DNNL
-    if (kind == DENSE_AUTO)
-        status = dense_dnnl_create(d, s, size, act, weights, bias, err);
+    if (kind != DENSE_BLAS)
+        status = dense_dnnl_create(d, s, size, act, weights, bias, kind == DENSE_WINOGRAD ? kind : DENSE_DIRECT, err);
 #else
-    (void)kind;
+    if (kind != DENSE_BLAS)
+        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "this program was built without oneDNN");
 #endif
-    if (status == DPF_ERR_UNSUPPORTED)
+    if (kind == DENSE_BLAS || (kind == DENSE_AUTO && status == DPF_ERR_UNSUPPORTED))
         status = dense_blas_create(d, s, size, act, weights, bias, err);
     if (status != DPF_OK) {
         free(d);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Dense convolution for inference by oneDNN's direct algorithms, and its reorders.
+ * Dense convolution for inference by oneDNN's direct algorithms and by Winograd's, and
+ * its reorders.
  *
  * oneDNN answers any question, if need be by a reference implementation hundreds of
  * times slower, so layouts are tried in order of speed and an answer counts only when it
  * is a compiled kernel: blocks of 16 or 8 channels first (a first layer of few channels
  * reads the plain layout), then all channels of a pixel together, then its matrix
  * product on plain arrays. Primitives are shared by all calls: scratch is the caller's.
+ *
+ * Winograd's is there in blocks of 16 only, and fuses of the activations here none but
+ * relu.
  */
 #include "dense_impl.h"
 
@@ -180,7 +184,7 @@ static const char *compiled_name(dnnl_primitive_desc_t pd) {
 
 /* One pair of layouts; NULL when oneDNN has no compiled kernel for it. */
 static dnnl_primitive_desc_t try_layout(const dnnl_dense *d, const dense_shape *s, const int out[2], layout_pair lanes,
-                                        dnnl_primitive_attr_t attr) {
+                                        dnnl_alg_kind_t algorithm, dnnl_primitive_attr_t attr) {
     const int in_shape[4] = {s->batch, s->c, s->h, s->w}, out_shape[4] = {s->batch, s->n, out[0], out[1]};
     dnnl_dims_t plain = {s->n, s->c, s->size, s->size}, bias = {s->n};
     dnnl_dims_t grouped = {s->groups, s->n / s->groups, s->c / s->groups, s->size, s->size};
@@ -197,8 +201,8 @@ static dnnl_primitive_desc_t try_layout(const dnnl_dense *d, const dense_shape *
         dnnl_memory_desc_init_by_tag(&w, s->groups > 1 ? 5 : 4, s->groups > 1 ? grouped : plain, dnnl_f32,
                                      dnnl_format_tag_any) != dnnl_success ||
         dnnl_memory_desc_init_by_tag(&b, 1, bias, dnnl_f32, dnnl_a) != dnnl_success ||
-        dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, &x, &w, &b,
-                                                   &y, strides, dilates, before, after) != dnnl_success ||
+        dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &x, &w, &b, &y, strides,
+                                                   dilates, before, after) != dnnl_success ||
         dnnl_primitive_desc_create(&pd, &desc, attr, d->engine, NULL) != dnnl_success)
         return NULL;
     const char *name = compiled_name(pd);
@@ -210,14 +214,16 @@ static dnnl_primitive_desc_t try_layout(const dnnl_dense *d, const dense_shape *
 }
 
 static dnnl_primitive_desc_t choose_layout(const dnnl_dense *d, const dense_shape *s, const int out[2],
-                                           dpf_activation act, layout_pair *chosen) {
-    const int few = s->c <= FEW_CHANNELS && s->groups == 1;
-    const layout_pair pairs[] = {{few ? 1 : 16, 16}, {few ? 1 : 8, 8}, {0, 0}, {16, 16}, {8, 8}, {1, 1}};
-    dnnl_primitive_attr_t attr = make_attributes(act);
+                                           dpf_activation fused, dense_kind kind, layout_pair *chosen) {
+    const int few = s->c <= FEW_CHANNELS && s->groups == 1, winograd = kind == DENSE_WINOGRAD;
+    const layout_pair direct[] = {{few ? 1 : 16, 16}, {few ? 1 : 8, 8}, {0, 0}, {16, 16}, {8, 8}, {1, 1}};
+    const layout_pair blocks[] = {{16, 16}}, *pairs = winograd ? blocks : direct;
+    const size_t count = winograd ? 1 : sizeof direct / sizeof *direct;
+    dnnl_primitive_attr_t attr = make_attributes(fused);
     dnnl_primitive_desc_t pd = NULL;
-    for (size_t i = 0; attr && !pd && i < sizeof pairs / sizeof *pairs; ++i) {
+    for (size_t i = 0; attr && !pd && i < count; ++i) {
         *chosen = pairs[i];
-        pd = try_layout(d, s, out, pairs[i], attr);
+        pd = try_layout(d, s, out, pairs[i], winograd ? dnnl_convolution_winograd : dnnl_convolution_direct, attr);
     }
     if (attr)
         dnnl_primitive_attr_destroy(attr);
@@ -293,13 +299,14 @@ static dnnl_dense *begin(const dense *d, int *threads_before, dpf_error *err) {
 }
 
 dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
-                             const float *bias, dpf_error *err) {
+                             const float *bias, dense_kind kind, dpf_error *err) {
     int threads;
     layout_pair lanes;
+    const dpf_activation fused = kind == DENSE_WINOGRAD && act != DPF_RELU ? DPF_LINEAR_ACT : act;
     dnnl_dense *state = begin(d, &threads, err);
     if (!state)
         return DPF_ERR_MEMORY;
-    dnnl_primitive_desc_t pd = choose_layout(state, s, out, act, &lanes);
+    dnnl_primitive_desc_t pd = choose_layout(state, s, out, fused, kind, &lanes);
     int good = pd && finish(d, state, pd, "oneDNN ") && take_weights(state, s, weights, bias);
     omp_set_num_threads(threads);
     if (!good) {
@@ -308,9 +315,9 @@ dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], d
                         "oneDNN cannot make a convolution of %d filters %dx%d over %dx%dx%d", s->n, s->size, s->size,
                         s->w, s->h, s->c);
     }
-    dnnl_alg_kind_t kind;
+    dnnl_alg_kind_t word;
     float alpha, beta;
-    d->act = eltwise(act, &kind, &alpha, &beta) ? DPF_LINEAR_ACT : act;
+    d->act = eltwise(fused, &word, &alpha, &beta) ? DPF_LINEAR_ACT : act;
     d->info.lanes_in = lanes.in ? lanes.in : (size_t)s->c;
     d->info.lanes_out = lanes.out ? lanes.out : (size_t)s->n;
     d->backend = &dnnl_backend;

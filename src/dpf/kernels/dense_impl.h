@@ -30,12 +30,13 @@ struct dense_call {
     float *out;
 };
 
-/* Each fills backend, state, info and act of *d. `out` is the output's height and width. */
+/* Each fills backend, state, info and act of *d. `out` is the output's height and width. kind:
+ * DENSE_DIRECT or DENSE_WINOGRAD. */
 dpf_status dense_blas_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dpf_error *err);
 #ifndef DPF_NO_DNNL
 dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
-                             const float *bias, dpf_error *err);
+                             const float *bias, dense_kind kind, dpf_error *err);
 dpf_status dense_dnnl_relayout(dense *d, const int shape[4], size_t lanes_in, size_t lanes_out, dpf_error *err);
 #endif
 

@@ -308,12 +308,11 @@ static dpf_status build_lrn(rt_build *b, const dpf_graph_layer *l) {
     return rt_scratch(b, b->model->step_count - 1, (size_t)l->h * (size_t)l->w * (size_t)b->model->threads);
 }
 
-/* Scratch: a line of the input for each thread. */
 static dpf_status build_maxpool(rt_build *b, const dpf_graph_layer *l) {
     RT_TRY(build_follower(b, l, "maxpool", rt_maxpool, 0));
     size_t at = b->model->step_count - 1;
     const rt_array *in = &b->model->arrays[b->model->steps[at].in[0]];
-    return rt_scratch(b, at, in->w * in->lanes * (size_t)b->model->threads);
+    return rt_scratch(b, at, rt_maxpool_scratch(in) * (size_t)b->model->threads);
 }
 
 static dpf_status build_same(rt_build *b) {

@@ -133,6 +133,9 @@ static dpf_status check_options(const dpf_model_options *o, dpf_error *err) {
         return dpf_fail(err, DPF_ERR_RANGE, "threads=%d is out of range (allowed: 0 to %d)", o->threads, MOST_THREADS);
     if (o->batch < 0 || o->batch > MOST_BATCH)
         return dpf_fail(err, DPF_ERR_RANGE, "batch=%d is out of range (allowed: 0 to %d)", o->batch, MOST_BATCH);
+    if (o->kernels < DPF_KERNELS_AUTO || o->kernels > DPF_KERNELS_BLAS)
+        return dpf_fail(err, DPF_ERR_RANGE, "kernels=%d is out of range (allowed: %d to %d)", (int)o->kernels,
+                        DPF_KERNELS_AUTO, DPF_KERNELS_BLAS);
     if (!(o->sparsity >= 0 && o->sparsity < 1))
         return dpf_fail(err, DPF_ERR_RANGE, "sparsity=%g is out of range (allowed: 0 to below 1)", o->sparsity);
     return DPF_OK;
@@ -150,7 +153,8 @@ dpf_status dpf_model_load(dpf_model **out, const char *path, const char *weights
         return dpf_fail_memory(err, sizeof *m, "a model");
     m->threads = o->threads ? o->threads : omp_get_num_procs();
     m->batch = o->batch ? o->batch : 1;
-    m->engine = o->engine;
+    m->kernels = o->kernels;
+    m->tune = o->tune;
     m->keep_layers = o->keep_layers;
     dpf_status status = read_files(m, &f, path, weights, o, err);
     if (status)

@@ -69,8 +69,8 @@ typedef struct rt_output {
 struct dpf_model {
     dpf_cfg *cfg;
     dpf_graph *graph;
-    int batch, threads, keep_layers;
-    dpf_engine engine;
+    int batch, threads, keep_layers, tune;
+    dpf_kernels kernels;
     int fork; /* the cfg needs a fork: its batch-norm formula */
     rt_array *arrays;
     size_t array_count, array_room;
@@ -130,6 +130,7 @@ dpf_status rt_plan_memory(dpf_model *model, dpf_error *err);
 
 /* The functions of the steps: steps_*.c. */
 void rt_maxpool(const rt_run *r);
+size_t rt_maxpool_scratch(const rt_array *in); /* floats that each thread needs */
 void rt_local_avgpool(const rt_run *r);
 void rt_avgpool(const rt_run *r);
 void rt_upsample(const rt_run *r);

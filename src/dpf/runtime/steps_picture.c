@@ -11,6 +11,8 @@
 
 #include "../kernels/plane.h"
 
+#define POOL_PLANE ((size_t)1 << 14) /* floats of a plane that a thread may copy to pool it at once */
+
 static size_t planes_of(const rt_run *r, const rt_array *a) {
     return (size_t)r->model->batch * ((a->c + a->lanes - 1) / a->lanes);
 }
@@ -30,9 +32,9 @@ static void window(long at, long size, long length, size_t *first, size_t *last)
 }
 
 /* Along a line of `width` pixels, which holds the maxima of the window's rows. */
-static void max_along(const float *line, float *to, const dpf_graph_layer *l, size_t width, size_t first_x,
+static void max_along(const float *restrict line, float *restrict to, const dpf_graph_layer *l, size_t width,
                       size_t out_w, size_t lanes) {
-    for (size_t x = first_x; x < out_w; ++x) {
+    for (size_t x = 0; x < out_w; ++x) {
         size_t first, last;
         window((long)x * l->stride_x - l->pad / 2, l->size, (long)width, &first, &last);
         for (size_t k = 0; k < lanes; ++k)
@@ -72,29 +74,71 @@ static void max_rows(const plane_ops *ops, const float *plane, float *line, size
         ops->max(plane + y * floats, line, floats);
 }
 
+/* Windows of 2 x 2 that lie side by side on plain rows of an even width, for `rows` rows of output: all pairs
+ * of the two rows each needs in one run, then those above each other. */
+static void max_quads(const plane_ops *ops, const float *from, float *line, float *to, size_t out_w, size_t rows) {
+    ops->max_pairs(from, line, 2 * rows * out_w);
+    for (size_t y = 0; y < rows; ++y) {
+        const float *upper = line + 2 * y * out_w, *lower = upper + out_w;
+        for (size_t x = 0; x < out_w; ++x)
+            to[y * out_w + x] = upper[x] > lower[x] ? upper[x] : lower[x];
+    }
+}
+
+/* Windows of 2 x 2 at every pixel of a plain plane; those over the edge are cut. */
+static void max_overlapping(const plane_ops *ops, const float *from, float *line, float *to, size_t w, size_t h) {
+    const size_t area = w * h;
+    memcpy(line, from, area * sizeof *line);
+    ops->max(from + w, line, area - w);
+    memcpy(to, line, area * sizeof *to);
+    ops->max(line + 1, to, area - 1);
+    for (size_t y = 0; y < h; ++y)
+        to[y * w + w - 1] = line[y * w + w - 1];
+}
+
+static void max_row(const rt_run *r, const plane_ops *ops, float *line, size_t row) {
+    const dpf_graph_layer *l = r->step->layer;
+    const rt_array *in = in_array(r), *out = out_array(r);
+    size_t lanes = in->lanes, floats = in->w * lanes, first, last;
+    float *to = r->out + row * out->w * lanes;
+    window((long)(row % out->h) * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
+    max_rows(ops, r->in[0] + row / out->h * in->h * floats, line, floats, first, last);
+    if (l->stride_x == 1)
+        max_shifted(ops, line, to, l, in->w, out->w, lanes);
+    else
+        max_along(line, to, l, in->w, out->w, lanes);
+}
+
+size_t rt_maxpool_scratch(const rt_array *in) {
+    size_t area = in->h * in->w, row = in->w * in->lanes;
+    return area > row && area <= POOL_PLANE ? area : row;
+}
+
+/* The usual two kinds on plain planes have loops of their own. */
 void rt_maxpool(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     const rt_array *in = in_array(r), *out = out_array(r);
     const plane_ops *ops = dpf_plane_ops();
-    size_t lanes = in->lanes, floats = in->w * lanes, jobs = planes_of(r, in) * out->h;
-    /* windows of two pixels side by side, the usual case, go through a kernel of their own */
-    size_t pairs = lanes == 1 && l->size == 2 && l->stride_x == 2 && l->pad / 2 == 0 ? in->w / 2 : 0;
-    pairs = pairs < out->w ? pairs : out->w;
+    const size_t planes = planes_of(r, in), room = rt_maxpool_scratch(in);
+    const int two = in->lanes == 1 && l->size == 2 && l->pad / 2 == 0;
+    const int quads = two && l->stride_x == 2 && l->stride_y == 2 && in->w == 2 * out->w && in->h == 2 * out->h;
+    const int overlapping =
+        two && l->stride_x == 1 && l->stride_y == 1 && out->w == in->w && out->h == in->h && room >= in->h * in->w;
+    const size_t rows = quads && room >= out->h * in->w ? out->h : 1, jobs = planes * out->h / rows;
 #pragma omp parallel num_threads(r->model->threads)
     {
-        float *line = r->scratch + (size_t)omp_get_thread_num() * floats;
+        float *line = r->scratch + (size_t)omp_get_thread_num() * room;
+        if (overlapping) {
 #pragma omp for schedule(static)
-        for (size_t j = 0; j < jobs; ++j) {
-            size_t first, last;
-            float *to = r->out + j * out->w * lanes;
-            window((long)(j % out->h) * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
-            max_rows(ops, r->in[0] + j / out->h * in->h * floats, line, floats, first, last);
-            if (l->stride_x == 1) {
-                max_shifted(ops, line, to, l, in->w, out->w, lanes);
-                continue;
-            }
-            ops->max_pairs(line, to, pairs);
-            max_along(line, to, l, in->w, pairs, out->w, lanes);
+            for (size_t p = 0; p < planes; ++p)
+                max_overlapping(ops, r->in[0] + p * in->h * in->w, line, r->out + p * in->h * in->w, in->w, in->h);
+        } else {
+#pragma omp for schedule(static)
+            for (size_t j = 0; j < jobs; ++j)
+                if (quads)
+                    max_quads(ops, r->in[0] + j * 2 * rows * in->w, line, r->out + j * rows * out->w, out->w, rows);
+                else
+                    max_row(r, ops, line, j);
         }
     }
 }

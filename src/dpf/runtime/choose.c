@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kernel of a convolution: dense or sparse, measured (tune) or by a small model in
+ * processor cycles on one thread (all share their work alike), fitted to the processor
+ * that spconv's model was fitted to, AMD's Zen 4, which adds 16 products a cycle:
+ *
+ *   sparse    what spconv models for this density
+ *   direct    1/15 a product
+ *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
+ *             of 4x4, as oneDNN chooses; 0.4 or 1.5 for each value that is transformed, there
+ *             and back; 0.7 for each transformed weight, which comes from memory
+ *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
+ *   all       1 for each float of input or output that needs another layout
+ *
+ * Sparse is looked at only below a density of 0.75, where it could win, and for
+ * depthwise layers, which OpenBLAS is bad at. OpenBLAS is looked at where oneDNN cannot
+ * do a layer, and in measuring.
+ */
+#include "choose.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../kernels/cpu.h"
+
+#define MOST_DENSITY 0.75
+#define DIRECT_SPEED 15 /* products a cycle */
+#define BLAS_SPEED 12
+#define RELAYOUT_CYCLES 1
+#define BLAS_HANDICAP 1.2 /* of its measured time: beside other kernels its threads have to be woken */
+
+typedef enum candidate { SPARSE, DIRECT, WINOGRAD, BLAS, CANDIDATES } candidate;
+static const char *const names[CANDIDATES] = {"sparse", "direct", "Winograd", "OpenBLAS"};
+static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO, DENSE_DIRECT, DENSE_WINOGRAD, DENSE_BLAS};
+
+void rt_choice_free(rt_choice *choice) {
+    dense_free(choice->dense);
+    spconv_free(choice->sparse);
+    choice->dense = NULL;
+    choice->sparse = NULL;
+}
+
+static double floats_of(const rt_build *b, const rt_conv *c, int output) {
+    return (double)b->model->batch * (double)(output ? c->l->outputs : c->l->inputs);
+}
+
+/* --- making ---------------------------------------------------------------------------- */
+
+static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, double *cycles) {
+    const dpf_graph_layer *l = c->l;
+    const dpf_conv_shape shape = {b->model->batch, l->c, l->h, l->w, l->filters, l->size, l->stride, l->pad, l->groups};
+    const spconv_options options = {.threads = b->model->threads};
+    if (l->stride_x != l->stride_y || l->dilation != 1)
+        return DPF_ERR_UNSUPPORTED;
+    RT_TRY(spconv_new(&out->sparse, &shape, c->act, c->w, c->bias, &options, b->err));
+    spconv_info info;
+    spconv_get_info(out->sparse, &info);
+    snprintf(out->kernel, sizeof out->kernel, "sparse %s", dpf_isa_name(info.isa));
+    out->lanes_in = out->lanes_out = 1;
+    out->scratch = spconv_scratch(out->sparse);
+    out->bytes = info.packed_bytes;
+    *cycles = info.cycles_modelled;
+    return DPF_OK;
+}
+
+static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
+    const dpf_graph_layer *l = c->l;
+    const double side = tile + 2, filters = l->filters, channels = l->c;
+    const double down = (l->out_h + tile - 1) / tile, across = (l->out_w + tile - 1) / tile;
+    const double values = side * side * (double)b->model->batch * down * across;
+    return values * channels * filters / DIRECT_SPEED + values * (channels + filters) * (tile == 4 ? 1.5 : 0.4) +
+           side * side * channels * filters * 0.7;
+}
+
+static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind, const char *kernel) {
+    const dpf_graph_layer *l = c->l;
+    const double products = (double)b->model->batch * l->multiply_adds;
+    if (kind == WINOGRAD)
+        return winograd_cycles(b, c, strstr(kernel, "4x3") ? 4 : 2);
+    if (kind == DIRECT)
+        return products / DIRECT_SPEED;
+    return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
+}
+
+static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cycles) {
+    const dpf_graph_layer *l = c->l;
+    const dense_shape shape = {b->model->batch, l->c,        l->h,   l->w,        l->filters, l->size,
+                               l->stride_x,     l->stride_y, l->pad, l->dilation, l->groups};
+    RT_TRY(dense_new(&out->dense, &shape, c->act, c->w, c->bias, b->model->threads, kinds[kind], b->err));
+    dense_info info;
+    dense_get_info(out->dense, &info);
+    snprintf(out->kernel, sizeof out->kernel, "%s", info.name);
+    out->lanes_in = info.lanes_in;
+    out->lanes_out = info.lanes_out;
+    out->scratch = info.scratch;
+    out->bytes = info.bytes;
+    *cycles = dense_cycles(b, c, kind, info.name);
+    return DPF_OK;
+}
+
+/* One candidate and its cost, in Mcycles or milliseconds. */
+static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cost) {
+    double cycles;
+    *out = (rt_choice){.dense = NULL};
+    RT_TRY(kind == SPARSE ? make_sparse(b, c, out, &cycles) : make_dense(b, c, kind, out, &cycles));
+    if (b->model->tune) {
+        RT_TRY(rt_measure(b, c, out, cost));
+        *cost *= kind == BLAS ? BLAS_HANDICAP : 1;
+        return DPF_OK;
+    }
+    const size_t lanes = b->model->arrays[c->in].lanes;
+    if (lanes != out->lanes_in)
+        cycles += RELAYOUT_CYCLES * floats_of(b, c, 0);
+    if (lanes == 1 && out->lanes_out != 1) /* what is plain now probably shall be again */
+        cycles += RELAYOUT_CYCLES * floats_of(b, c, 1);
+    *cost = cycles / 1e6;
+    return DPF_OK;
+}
+
+/* --- choosing -------------------------------------------------------------------------- */
+
+/* The candidates in order; the first that can be made serves where *first is set. Returns how many. */
+static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES], int *first) {
+    const dpf_graph_layer *l = c->l;
+    const int depthwise = l->groups > 1 && l->groups == l->c;
+    size_t n = 0;
+    *first = 1;
+    switch (b->model->kernels) {
+    case DPF_KERNELS_SPARSE:
+        out[n++] = SPARSE;
+        break;
+    case DPF_KERNELS_WINOGRAD:
+        out[n++] = WINOGRAD;
+        break;
+    case DPF_KERNELS_BLAS:
+        out[n++] = BLAS;
+        return n;
+    case DPF_KERNELS_DIRECT:
+        break;
+    case DPF_KERNELS_AUTO:
+    case DPF_KERNELS_DENSE:
+        *first = 0;
+        if (b->model->kernels == DPF_KERNELS_AUTO &&
+            (depthwise || (double)c->nonzeros < MOST_DENSITY * (double)l->weights))
+            out[n++] = SPARSE;
+        out[n++] = WINOGRAD;
+    }
+    out[n++] = DIRECT;
+    out[n++] = BLAS;
+    return n;
+}
+
+/* OpenBLAS is no match for oneDNN's kernels: without measuring it stands in for them only. */
+static int skips(const rt_build *b, candidate kind, const double *cost) {
+    return kind == BLAS && !b->model->tune && (isfinite(cost[DIRECT]) || isfinite(cost[WINOGRAD]));
+}
+
+static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_choice *chosen) {
+    double share = 100.0 * (double)c->nonzeros / (double)(c->l->weights ? c->l->weights : 1);
+    size_t used, count = 0;
+    for (size_t k = 0; k < CANDIDATES; ++k)
+        count += isfinite(cost[k]);
+    used = (size_t)snprintf(chosen->why, sizeof chosen->why, "%.1f %% of weights", share);
+    if (count < 2)
+        return;
+    const char *before = b->model->tune ? "; ms measured: " : "; Mcycles modelled: ";
+    for (size_t k = 0; k < CANDIDATES && used < sizeof chosen->why; ++k) {
+        if (!isfinite(cost[k]))
+            continue;
+        used += (size_t)snprintf(chosen->why + used, sizeof chosen->why - used, "%s%s %.*f", before, names[k],
+                                 b->model->tune ? 3 : 2, cost[k]);
+        before = ", ";
+    }
+}
+
+dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
+    candidate order[CANDIDATES];
+    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY}, least = INFINITY;
+    int first;
+    const size_t count = list(b, c, order, &first);
+    dpf_status status = DPF_ERR_UNSUPPORTED;
+    *out = (rt_choice){.dense = NULL};
+    for (size_t i = 0; i < count && !(first && isfinite(least)); ++i) {
+        rt_choice made;
+        const candidate kind = order[i];
+        if (skips(b, kind, cost))
+            continue;
+        status = make(b, c, kind, &made, &cost[kind]);
+        if (!status && cost[kind] < least) {
+            least = cost[kind];
+            rt_choice_free(out);
+            *out = made;
+        } else {
+            rt_choice_free(&made);
+        }
+        if (status && status != DPF_ERR_UNSUPPORTED)
+            break;
+    }
+    if (status && (status != DPF_ERR_UNSUPPORTED || !isfinite(least))) {
+        rt_choice_free(out);
+        return status;
+    }
+    say_why(b, c, cost, out);
+    return DPF_OK;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which kernel a convolution runs on; private to this folder.
+ */
+#ifndef DPF_RUNTIME_CHOOSE_H
+#define DPF_RUNTIME_CHOOSE_H
+
+#include "model.h"
+
+/* A convolution that has no kernel yet. */
+typedef struct rt_conv {
+    const dpf_graph_layer *l;
+    dpf_activation act;    /* to be fused */
+    const float *w, *bias; /* folded */
+    size_t nonzeros;
+    size_t in; /* array of the input, as it is */
+} rt_conv;
+
+/* A kernel made for it: one of dense and sparse. */
+typedef struct rt_choice {
+    dense *dense;
+    spconv *sparse;
+    size_t lanes_in, lanes_out, scratch, bytes;
+    char kernel[64], why[128]; /* as in rt_step */
+} rt_choice;
+
+/* Makes what may serve and keeps the cheapest, by the model's options. On failure *out holds nothing. */
+dpf_status rt_choose(rt_build *b, const rt_conv *conv, rt_choice *out);
+void rt_choice_free(rt_choice *choice); /* safe on a zeroed struct, and twice */
+
+/* tune.c: milliseconds of a run on this machine, with the conversion that its input needs; the least of
+ * some runs. */
+dpf_status rt_measure(rt_build *b, const rt_conv *conv, const rt_choice *choice, double *ms);
+
+#endif
