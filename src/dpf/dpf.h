@@ -197,7 +197,8 @@ const dpf_options *dpf_pruner_options(const dpf_pruner *pruner);
 /* --- running a network ---------------------------------------------------------------
  * Inference without Darknet: a model is loaded once and then only read, so any number of
  * contexts, one for each thread that runs it, may use it at the same time. A context owns
- * all memory that a run writes; running allocates nothing.
+ * all memory that a run writes; running allocates nothing, but for what oneDNN and OpenBLAS
+ * make and free inside, where a layer is theirs.
  *
  *     dpf_model *model;
  *     dpf_context *context;

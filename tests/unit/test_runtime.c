@@ -392,7 +392,7 @@ static void test_memory(void **unused) {
     dpf_model_get_info(m, &info);
     dpf_model_get_info(kept, &all);
     size_t layer = 32 * 32 * 32 * sizeof(float);
-    assert_true(info.context_bytes < 5 * layer);
+    assert_true(info.context_bytes < 16 * layer); /* OpenBLAS has a megabyte of columns */
     assert_true(all.context_bytes >= 40 * layer);
     dpf_model_free(m);
     dpf_model_free(kept);

@@ -10,7 +10,7 @@
  *
  * A dense is made once from the weights of a layer and is read-only afterwards; a
  * dense_call ties it to arrays and may be run by one thread at a time. Running
- * allocates nothing here (oneDNN itself makes and frees small things inside).
+ * allocates nothing here (oneDNN and OpenBLAS make and free small things inside).
  *
  * With oneDNN: its direct convolutions in the layout that is fastest for them, or
  * Winograd's F(4x4, 3x3). Without it, or where it cannot: im2col in bands and OpenBLAS,

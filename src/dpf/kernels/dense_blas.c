@@ -65,12 +65,39 @@ static void fill_row(const blas_dense *b, const float *plane, float *row, long u
     }
 }
 
-static void fill_columns(const blas_dense *b, const float *in, float *columns, size_t first, size_t rows) {
+static void fill_rows(const blas_dense *b, const float *in, float *columns, size_t first, size_t rows) {
     size_t area = (size_t)b->s.h * (size_t)b->s.w, size = (size_t)b->s.size;
-#pragma omp parallel for num_threads(b->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t k = 0; k < b->k; ++k)
         fill_row(b, in + k / (size * size) * area, columns + k * rows * b->out_w, (long)(k / size % size),
                  (long)(k % size), first, rows);
+}
+
+static void add_bias_rows(const blas_dense *b, float *out) {
+    const plane_ops *ops = dpf_plane_ops();
+    size_t planes = (size_t)b->s.batch * (size_t)b->s.n, area = b->out_h * b->out_w;
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < planes; ++i)
+        ops->affine(out + i * area, out + i * area, area, 1, b->bias[i % (size_t)b->s.n], DPF_LINEAR_ACT);
+}
+
+/* OpenMP allocates a team of one anew each time, so one thread goes without. */
+static void fill_columns(const blas_dense *b, const float *in, float *columns, size_t first, size_t rows) {
+    if (b->threads == 1) {
+        fill_rows(b, in, columns, first, rows);
+        return;
+    }
+#pragma omp parallel num_threads(b->threads)
+    fill_rows(b, in, columns, first, rows);
+}
+
+static void add_bias(const blas_dense *b, float *out) {
+    if (b->threads == 1) {
+        add_bias_rows(b, out);
+        return;
+    }
+#pragma omp parallel num_threads(b->threads)
+    add_bias_rows(b, out);
 }
 
 static dpf_status blas_run(void *state) {
@@ -90,11 +117,7 @@ static dpf_status blas_run(void *state) {
                         columns, b->direct ? (int)area : (int)n, 0, out + first * b->out_w, (int)area);
         }
     }
-    const plane_ops *ops = dpf_plane_ops();
-    size_t planes = (size_t)b->s.batch * (size_t)b->s.n;
-#pragma omp parallel for num_threads(b->threads) schedule(static)
-    for (size_t i = 0; i < planes; ++i)
-        ops->affine(call->out + i * area, call->out + i * area, area, 1, b->bias[i % (size_t)b->s.n], DPF_LINEAR_ACT);
+    add_bias(b, call->out);
     return DPF_OK;
 }
 

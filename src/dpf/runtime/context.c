@@ -102,6 +102,11 @@ static dpf_status run_step(dpf_context *c, size_t i) {
     for (size_t k = 0; k < s->in_count; ++k)
         c->in[k] = rt_memory(c, s->in[k]);
     const rt_run r = {c->model, s, c->in, out, scratch};
+    if (c->model->threads == 1) { /* OpenMP would allocate a team of one */
+        s->run(&r);
+        return DPF_OK;
+    }
+#pragma omp parallel num_threads(c->model->threads)
     s->run(&r);
     return DPF_OK;
 }

@@ -6,7 +6,6 @@
 #include "context.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "../model/detections.h"
 
@@ -16,17 +15,41 @@ static int compare(const dpf_object *a, const dpf_object *b) {
     return a->box < b->box ? -1 : a->box > b->box;
 }
 
-static int by_class(const void *x, const void *y) {
-    const dpf_object *a = x, *b = y;
+static int by_class(const dpf_object *a, const dpf_object *b) {
     if (a->class_id != b->class_id)
         return a->class_id < b->class_id ? -1 : 1;
     return compare(a, b);
 }
 
-static int by_probability(const void *x, const void *y) {
-    const dpf_object *a = x, *b = y;
-    int order = compare(a, b);
-    return order ? order : a->class_id < b->class_id ? -1 : a->class_id > b->class_id;
+static int by_probability(const dpf_object *a, const dpf_object *b) {
+    int difference = compare(a, b);
+    return difference ? difference : a->class_id < b->class_id ? -1 : a->class_id > b->class_id;
+}
+
+typedef int (*order)(const dpf_object *a, const dpf_object *b);
+
+/* Lets found[at] sink to where no entry below it comes later. */
+static void sink(dpf_object *found, size_t at, size_t count, order before) {
+    const dpf_object one = found[at];
+    for (size_t next; (next = 2 * at + 1) < count; at = next) {
+        next += next + 1 < count && before(&found[next], &found[next + 1]) < 0;
+        if (before(&one, &found[next]) >= 0)
+            break;
+        found[at] = found[next];
+    }
+    found[at] = one;
+}
+
+/* Heap sort: qsort allocates, which a run must not. No two entries are equal in these orders. */
+static void sort(dpf_object *found, size_t count, order before) {
+    for (size_t i = count / 2; i-- > 0;)
+        sink(found, i, count, before);
+    for (size_t last = count; last-- > 1;) {
+        const dpf_object most = found[0];
+        found[0] = found[last];
+        found[last] = most;
+        sink(found, 0, last, before);
+    }
 }
 
 static float iou(const dpf_object *a, const dpf_object *b) {
@@ -49,7 +72,7 @@ static double distance_term(const dpf_object *a, const dpf_object *b, double bet
 size_t rt_suppress(dpf_object *found, size_t count, double overlap, int diou, double beta) {
     if (!count)
         return 0;
-    qsort(found, count, sizeof *found, by_class);
+    sort(found, count, by_class);
     for (size_t i = 0; i < count && overlap <= 1; ++i) {
         if (found[i].probability == 0)
             continue;
@@ -61,7 +84,7 @@ size_t rt_suppress(dpf_object *found, size_t count, double overlap, int diou, do
                 found[k].probability = 0;
         }
     }
-    qsort(found, count, sizeof *found, by_probability);
+    sort(found, count, by_probability);
     while (count && found[count - 1].probability == 0)
         --count;
     return count;

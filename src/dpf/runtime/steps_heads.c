@@ -8,7 +8,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #include "../kernels/activate.h"
 #include "../kernels/plane.h"
@@ -29,14 +28,9 @@ static void softmax(const float *in, float *out, size_t count, size_t stride, fl
 void rt_softmax(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     size_t groups = (size_t)l->groups * (size_t)r->model->batch, count = l->inputs / (size_t)l->groups;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t g = 0; g < groups; ++g)
         softmax(r->in[0] + g * count, r->out + g * count, count, 1, l->temperature);
-}
-
-static void take_input(const rt_run *r) {
-    if (r->out != r->in[0])
-        memcpy(r->out, r->in[0], r->model->arrays[r->step->out].floats * sizeof *r->out);
 }
 
 /* Planes of each box: x, y, w, h, objectness, classes. */
@@ -46,8 +40,8 @@ void rt_yolo(const rt_run *r) {
     const plane_ops *ops = dpf_plane_ops();
     size_t area = (size_t)l->w * (size_t)l->h, values = (size_t)head->classes + 5;
     size_t planes = (size_t)r->model->batch * (size_t)head->num * values;
-    take_input(r);
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+    rt_take_input(r);
+#pragma omp for schedule(static)
     for (size_t p = 0; p < planes; ++p) {
         float *x = r->out + p * area;
         size_t value = p % values;
@@ -66,8 +60,8 @@ void rt_region(const rt_run *r) {
     size_t area = (size_t)l->w * (size_t)l->h, coords = (size_t)head->coords, classes = (size_t)head->classes;
     size_t values = coords + 1 + classes, boxes = (size_t)r->model->batch * (size_t)head->num;
     size_t first = coords + (head->background ? 0 : 1), count = classes + (head->background ? 1 : 0);
-    take_input(r);
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+    rt_take_input(r);
+#pragma omp for schedule(static)
     for (size_t b = 0; b < boxes; ++b) {
         float *x = r->out + b * values * area;
         dpf_activate_array(x, 2 * area, DPF_LOGISTIC_ACT, 1);
@@ -84,9 +78,10 @@ void rt_region(const rt_run *r) {
 void rt_detection(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     size_t classes = (size_t)l->head.classes, cells = (size_t)l->head.side * (size_t)l->head.side;
-    take_input(r);
-    for (size_t n = 0; l->head.softmax && n < (size_t)r->model->batch; ++n)
-        for (size_t i = 0; i < cells; ++i) {
+    rt_take_input(r);
+#pragma omp for schedule(static)
+    for (size_t n = 0; n < (size_t)r->model->batch; ++n)
+        for (size_t i = 0; l->head.softmax && i < cells; ++i) {
             float *x = r->out + n * l->outputs + i * classes;
             softmax(x, x, classes, 1, 1);
         }

@@ -26,6 +26,21 @@ static size_t out_floats(const rt_run *r) {
     return r->model->arrays[r->step->out].floats;
 }
 
+void rt_take_input(const rt_run *r) {
+    const size_t floats = out_floats(r);
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < chunk_count(floats); ++i)
+        if (r->out != r->in[0])
+            memcpy(r->out + i * CHUNK, r->in[0] + i * CHUNK, chunk_size(floats, i) * sizeof *r->out);
+}
+
+static void activate(const rt_run *r, dpf_activation act) {
+    const size_t floats = act == DPF_LINEAR_ACT ? 0 : out_floats(r);
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < chunk_count(floats); ++i)
+        dpf_activate_array(r->out + i * CHUNK, chunk_size(floats, i), act, 1);
+}
+
 /* --- shortcuts ---------------------------------------------------------------------- */
 
 static void add_equal(const rt_run *r) {
@@ -33,7 +48,7 @@ static void add_equal(const rt_run *r) {
     const plane_ops *ops = dpf_plane_ops();
     size_t floats = out_floats(r);
     int vectors = l->activation == DPF_LINEAR_ACT || l->activation == DPF_RELU || l->activation == DPF_LEAKY;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t i = 0; i < chunk_count(floats); ++i) {
         float *to = r->out + i * CHUNK;
         size_t n = chunk_size(floats, i);
@@ -55,8 +70,8 @@ void rt_add(const rt_run *r) {
     size_t stride = from->w / to->w ? from->w / to->w : 1, sample = to->w / from->w ? to->w / from->w : 1;
     size_t w = to->w < from->w ? to->w : from->w, h = to->h < from->h ? to->h : from->h;
     size_t c = to->c < from->c ? to->c : from->c, batch = (size_t)r->model->batch;
-    memcpy(r->out, r->in[0], out_floats(r) * sizeof *r->out);
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+    rt_take_input(r);
+#pragma omp for schedule(static)
     for (size_t j = 0; j < batch * c; ++j) {
         size_t n = j / c, k = j % c;
         float *a = r->out + (n * to->c + k) * to->h * to->w;
@@ -67,7 +82,7 @@ void rt_add(const rt_run *r) {
                 *at = l->alpha * *at + l->beta * b[y * stride * from->w + x * stride];
             }
     }
-    dpf_activate_array(r->out, out_floats(r), l->activation, r->model->threads);
+    activate(r, l->activation);
 }
 
 /* The weight of source i for channel k, normalised over the sources as the cfg asks. */
@@ -94,7 +109,7 @@ void rt_weighted_add(const rt_run *r) {
     const rt_array *out = &r->model->arrays[s->out];
     const plane_ops *ops = dpf_plane_ops();
     size_t area = out->h * out->w, jobs = (size_t)r->model->batch * out->c;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j) {
         size_t n = j / out->c, k = j % out->c;
         float *to = r->out + j * area;
@@ -115,7 +130,7 @@ void rt_scale_channels(const rt_run *r) {
     const rt_array *out = &r->model->arrays[r->step->out];
     size_t area = out->h * out->w, jobs = (size_t)r->model->batch * out->c;
     const plane_ops *ops = dpf_plane_ops();
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j) {
         ops->affine(r->in[0] + j * area, r->out + j * area, area, r->in[1][j], 0, DPF_LINEAR_ACT);
         dpf_activate_array(r->out + j * area, area, r->step->layer->activation, 1);
@@ -124,7 +139,7 @@ void rt_scale_channels(const rt_run *r) {
 
 void rt_multiply(const rt_run *r) {
     size_t floats = out_floats(r);
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t i = 0; i < chunk_count(floats); ++i) {
         size_t first = i * CHUNK, n = chunk_size(floats, i);
         for (size_t k = first; k < first + n; ++k)
@@ -135,17 +150,15 @@ void rt_multiply(const rt_run *r) {
 
 void rt_activation(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
-    if (r->out != r->in[0])
-        memcpy(r->out, r->in[0], out_floats(r) * sizeof *r->out);
-    dpf_activate_array(r->out, out_floats(r), l->type == DPF_LOGISTIC ? DPF_LOGISTIC_ACT : l->activation,
-                       r->model->threads);
+    rt_take_input(r);
+    activate(r, l->type == DPF_LOGISTIC ? DPF_LOGISTIC_ACT : l->activation);
 }
 
 void rt_batchnorm_run(const rt_run *r) {
     const rt_array *out = &r->model->arrays[r->step->out];
     const plane_ops *ops = dpf_plane_ops();
     size_t area = out->h * out->w, jobs = (size_t)r->model->batch * out->c;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j)
         ops->affine(r->in[0] + j * area, r->out + j * area, area, r->step->weights[j % out->c],
                     r->step->bias[j % out->c], DPF_LINEAR_ACT);
@@ -170,7 +183,7 @@ static void normalize_pixel(const float *in, float *out, size_t channels, size_t
 void rt_normalize_channels(const rt_run *r) {
     const rt_array *out = &r->model->arrays[r->step->out];
     size_t area = out->h * out->w, jobs = (size_t)r->model->batch * area;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j) {
         size_t at = j / area * out->c * area + j % area;
         normalize_pixel(r->in[0] + at, r->out + at, out->c, area, r->step->layer->activation);
@@ -180,7 +193,7 @@ void rt_normalize_channels(const rt_run *r) {
 void rt_l2norm(const rt_run *r) {
     const rt_array *out = &r->model->arrays[r->step->out];
     size_t area = out->h * out->w, jobs = (size_t)r->model->batch * area;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j) {
         size_t at = j / area * out->c * area + j % area;
         float sum = 0;
@@ -215,7 +228,7 @@ static void lrn_picture(const dpf_graph_layer *l, const float *in, float *out, f
 void rt_lrn(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     size_t batch = (size_t)r->model->batch, area = (size_t)l->w * (size_t)l->h;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t n = 0; n < batch; ++n)
         lrn_picture(l, r->in[0] + n * l->inputs, r->out + n * l->outputs,
                     r->scratch + (size_t)omp_get_thread_num() * area);
@@ -227,12 +240,12 @@ void rt_connected(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     const plane_ops *ops = dpf_plane_ops();
     size_t batch = (size_t)r->model->batch;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t o = 0; o < l->outputs; ++o)
         for (size_t n = 0; n < batch; ++n) /* a row of weights serves all pictures while it is in cache */
             r->out[n * l->outputs + o] =
                 ops->dot(r->step->weights + o * l->inputs, r->in[0] + n * l->inputs, l->inputs) + r->step->bias[o];
-    dpf_activate_array(r->out, out_floats(r), l->activation, r->model->threads);
+    activate(r, l->activation);
 }
 
 /* The window of an output pixel as one run of floats. */
@@ -250,7 +263,7 @@ void rt_local(const rt_run *r) {
     const plane_ops *ops = dpf_plane_ops();
     size_t places = (size_t)l->out_h * (size_t)l->out_w, filters = (size_t)l->filters;
     size_t taps = (size_t)l->c * (size_t)l->size * (size_t)l->size, jobs = (size_t)r->model->batch * places;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j) {
         size_t n = j / places, place = j % places;
         float *column = r->scratch + (size_t)omp_get_thread_num() * taps;
@@ -260,5 +273,5 @@ void rt_local(const rt_run *r) {
             r->out[n * l->outputs + f * places + place] =
                 ops->dot(w + f * taps, column, taps) + r->step->bias[f * places + place];
     }
-    dpf_activate_array(r->out, out_floats(r), l->activation, r->model->threads);
+    activate(r, l->activation);
 }

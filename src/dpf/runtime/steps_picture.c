@@ -125,29 +125,26 @@ void rt_maxpool(const rt_run *r) {
     const int overlapping =
         two && l->stride_x == 1 && l->stride_y == 1 && out->w == in->w && out->h == in->h && room >= in->h * in->w;
     const size_t rows = quads && room >= out->h * in->w ? out->h : 1, jobs = planes * out->h / rows;
-#pragma omp parallel num_threads(r->model->threads)
-    {
-        float *line = r->scratch + (size_t)omp_get_thread_num() * room;
-        if (overlapping) {
+    float *line = r->scratch + (size_t)omp_get_thread_num() * room;
+    if (overlapping) {
 #pragma omp for schedule(static)
-            for (size_t p = 0; p < planes; ++p)
-                max_overlapping(ops, r->in[0] + p * in->h * in->w, line, r->out + p * in->h * in->w, in->w, in->h);
-        } else {
-#pragma omp for schedule(static)
-            for (size_t j = 0; j < jobs; ++j)
-                if (quads)
-                    max_quads(ops, r->in[0] + j * 2 * rows * in->w, line, r->out + j * rows * out->w, out->w, rows);
-                else
-                    max_row(r, ops, line, j);
-        }
+        for (size_t p = 0; p < planes; ++p)
+            max_overlapping(ops, r->in[0] + p * in->h * in->w, line, r->out + p * in->h * in->w, in->w, in->h);
+        return;
     }
+#pragma omp for schedule(static)
+    for (size_t j = 0; j < jobs; ++j)
+        if (quads)
+            max_quads(ops, r->in[0] + j * 2 * rows * in->w, line, r->out + j * rows * out->w, out->w, rows);
+        else
+            max_row(r, ops, line, j);
 }
 
 void rt_local_avgpool(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     const rt_array *in = in_array(r), *out = out_array(r);
     size_t lanes = in->lanes, jobs = planes_of(r, in) * out->h;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j) {
         const float *plane = r->in[0] + j / out->h * in->h * in->w * lanes;
         size_t top, bottom, left, right;
@@ -170,7 +167,7 @@ void rt_local_avgpool(const rt_run *r) {
 void rt_avgpool(const rt_run *r) {
     const rt_array *in = in_array(r);
     size_t lanes = in->lanes, planes = planes_of(r, in), area = in->h * in->w;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t p = 0; p < planes; ++p) {
         const float *from = r->in[0] + p * area * lanes;
         float *to = r->out + p * lanes;
@@ -208,7 +205,7 @@ void rt_upsample(const rt_run *r) {
     const rt_array *in = in_array(r), *out = out_array(r);
     size_t rows = l->reverse ? out->h : in->h, jobs = planes_of(r, in) * rows;
     size_t in_step = in->h / rows * in->w * in->lanes, out_step = out->h / rows * out->w * in->lanes;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j)
         if (l->reverse)
             gather_row(r->in[0] + j * in_step, r->out + j * out_step, in, l);
@@ -238,6 +235,7 @@ void rt_reorg(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     size_t batch = (size_t)r->model->batch, area = (size_t)l->w * (size_t)l->h, c = (size_t)l->c;
     if (l->extra && !l->flatten) {
+#pragma omp for schedule(static)
         for (size_t n = 0; n < batch; ++n) {
             memcpy(r->out + n * l->outputs, r->in[0] + n * l->inputs, l->inputs * sizeof(float));
             memset(r->out + n * l->outputs + l->inputs, 0, (l->outputs - l->inputs) * sizeof(float));
@@ -245,11 +243,12 @@ void rt_reorg(const rt_run *r) {
         return;
     }
     if (!l->flatten) {
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
         for (size_t j = 0; j < batch * c; ++j)
             reorg_channel(r, j);
         return;
     }
+#pragma omp for schedule(static)
     for (size_t n = 0; n < batch; ++n)
         for (size_t k = 0; k < c; ++k)
             for (size_t i = 0; i < area; ++i) {
@@ -266,7 +265,7 @@ void rt_reorg3d(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
     size_t s = (size_t)l->stride, c = (size_t)l->c, w = (size_t)l->out_w, h = (size_t)l->out_h;
     size_t jobs = (size_t)r->model->batch * c * s * s;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
     for (size_t j = 0; j < jobs; ++j) {
         size_t k = j % c, phase = j / c % (s * s), n = j / (c * s * s);
         const float *from = r->in[0] + (n * c + k) * w * h * s * s + phase / s * w * s + phase % s;
@@ -282,6 +281,7 @@ void rt_crop(const rt_run *r) {
     const rt_array *in = in_array(r), *out = out_array(r);
     float scale = l->noadjust ? 1 : 2, shift = l->noadjust ? 0 : -1;
     size_t top = (in->h - out->h) / 2, left = (in->w - out->w) / 2, rows = planes_of(r, in) * out->h;
+#pragma omp for schedule(static)
     for (size_t j = 0; j < rows; ++j) {
         const float *from = r->in[0] + (j / out->h * in->h + j % out->h + top) * in->w + left;
         for (size_t x = 0; x < out->w; ++x)
@@ -298,7 +298,7 @@ void rt_concat(const rt_run *r) {
     for (size_t i = 0; i < r->step->in_count; ++i) {
         const rt_array *in = &r->model->arrays[r->step->in[i]];
         size_t whole = in->floats / batch, part = whole / groups;
-#pragma omp parallel for num_threads(r->model->threads) schedule(static)
+#pragma omp for schedule(static)
         for (size_t n = 0; n < 4 * batch; ++n) { /* in quarters, so that one picture has work for threads */
             size_t first = part * (n % 4) / 4, last = part * (n % 4 + 1) / 4;
             memcpy(r->out + n / 4 * step + at + first,

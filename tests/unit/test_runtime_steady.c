@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Steady state: how often does a run allocate? malloc and its kin are defined here and
+ * counted, whoever calls them: our own code must not at all; oneDNN's execute makes some
+ * small objects each time (a map of its arguments, for one), and OpenBLAS's product some
+ * for its threads, which no option of theirs avoids; they free them again.
+ *
+ * What must stay true: without the two in the network the count is 0, setting the input
+ * and decoding boxes included.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dpf/core/random.h"
+#include "dpf/dpf.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNTS 0 /* the sanitizers have a malloc of their own */
+#elif defined(__has_feature)
+#define COUNTS (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#else
+#define COUNTS 1
+#endif
+
+static volatile size_t made, freed; /* while counting */
+static volatile int counting;
+
+static void count(volatile size_t *of) {
+    if (__atomic_load_n(&counting, __ATOMIC_RELAXED))
+        __atomic_add_fetch(of, 1, __ATOMIC_RELAXED);
+}
+
+#if COUNTS
+/* glibc's own functions behind the public names */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *old);
+
+void *malloc(size_t size) {
+    count(&made);
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size) {
+    count(&made);
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t size) {
+    count(&made);
+    return __libc_realloc(old, size);
+}
+
+void *memalign(size_t alignment, size_t size) {
+    count(&made);
+    return __libc_memalign(alignment, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size) {
+    count(&made);
+    return __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void **out, size_t alignment, size_t size) {
+    count(&made);
+    *out = __libc_memalign(alignment, size);
+    return *out ? 0 : ENOMEM;
+}
+
+void free(void *old) {
+    if (old)
+        count(&freed);
+    __libc_free(old);
+}
+#endif
+
+static const char text[] =
+    "[net]\nwidth=32\nheight=32\nchannels=3\n"
+    "[convolutional]\nsize=3\npad=1\nfilters=32\nbatch_normalize=1\nactivation=leaky\n[maxpool]\nsize=2\nstride=2\n"
+    "[convolutional]\nsize=3\npad=1\nfilters=64\nactivation=mish\n[upsample]\nstride=2\n[route]\nlayers=-1,0\n"
+    "[convolutional]\nsize=1\nfilters=16\nactivation=linear\n"
+    "[yolo]\nmask=0,1\nanchors=4,5,10,12\nclasses=3\nnum=2\n";
+
+/* Convolutions and conversions by the two libraries. */
+static size_t library_steps(const dpf_model *m) {
+    dpf_step_info info;
+    dpf_error err;
+    size_t count = 0;
+    for (size_t i = 0; dpf_model_step(m, i, &info, &err) == DPF_OK; i++)
+        count += strncmp(info.kernel, "oneDNN", 6) == 0 || strncmp(info.kernel, "OpenBLAS", 8) == 0;
+    return count;
+}
+
+static void check(dpf_kernels kernels, int threads, dpf_fit fit) {
+    char path[] = "/tmp/dpf-steady-XXXXXX";
+    enum { WARM_UP = 5, RUNS = 20 };
+    dpf_model *m;
+    dpf_context *c;
+    dpf_error err;
+    const dpf_object *found;
+    size_t objects;
+    uint64_t seed = 1;
+    unsigned char pixels[40 * 30 * 3];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    close(fd);
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (unsigned char)(random_next(&seed) >> 56);
+    const dpf_model_options o = {.threads = threads, .kernels = kernels, .random = 1, .sparsity = 0.8};
+    if (dpf_model_load(&m, path, NULL, &o, &err) || dpf_context_new(&c, m, &err))
+        fail_msg("%s", err.text);
+    unlink(path);
+    const size_t libraries = library_steps(m);
+    made = freed = 0;
+    for (int i = 0; i < WARM_UP + RUNS; i++) {
+        __atomic_store_n(&counting, i >= WARM_UP, __ATOMIC_RELAXED);
+        dpf_status status = dpf_context_set_pixels(c, 0, pixels, 40, 30, 3, fit, &err);
+        if (!status)
+            status = dpf_context_run(c, &err);
+        if (!status)
+            status = dpf_context_detections(c, 0, &(dpf_detect_options){.thresh = 0.01}, &found, &objects, &err);
+        __atomic_store_n(&counting, 0, __ATOMIC_RELAXED);
+        assert_int_equal(status, DPF_OK);
+    }
+    assert_true(objects > 0);
+    if (libraries == 0 && made != 0)
+        fail_msg("kernels %d, %d threads: %zu allocations in %d runs", (int)kernels, threads, made, RUNS);
+    assert_int_equal(made, freed);
+    if (kernels == DPF_KERNELS_SPARSE)
+        assert_int_equal(libraries, 0);
+    print_message("kernels %d, threads %d: %zu steps by libraries, %g allocations a run\n", (int)kernels, threads,
+                  libraries, (double)made / RUNS);
+    dpf_context_free(c);
+    dpf_model_free(m);
+}
+
+static void test_steady(void **unused) {
+    (void)unused;
+    if (!COUNTS)
+        skip();
+    for (int threads = 1; threads <= 2; threads++)
+        for (int k = DPF_KERNELS_AUTO; k <= DPF_KERNELS_BLAS; k++)
+            check((dpf_kernels)k, threads, (dpf_fit)(k % 3));
+}
+
+/* The count is real: an allocation is seen. */
+static void test_counter(void **unused) {
+    (void)unused;
+    if (!COUNTS)
+        skip();
+    made = freed = 0;
+    counting = 1;
+    char *volatile one = malloc(10), *volatile two = aligned_alloc(64, 64);
+    free(one);
+    free(two);
+    counting = 0;
+    assert_int_equal(made, 2);
+    assert_int_equal(freed, 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_counter), cmocka_unit_test(test_steady)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
