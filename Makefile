@@ -75,7 +75,7 @@ $(CLI): $(CLI_LIB_OBJ)
 $(BUILD)/%_avx2.o: ISA := -mavx2 -mfma
 $(BUILD)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
 
-$(BUILD)/src/dpf/darknet/%.o $(BUILD)/tests/unit/test_darknet_%.o: DN_INCLUDE = -isystem $(dir $(DN_HEADER))
+$(BUILD)/src/dpf/darknet/%.o $(BUILD)/tests/unit/test_darknet_%.o $(BUILD)/tests/unit/darknet_%.o: DN_INCLUDE = -isystem $(dir $(DN_HEADER))
 $(BUILD)/src/dpf/darknet/%.o: src/dpf/darknet/%.c $(BUILD)/flags
 	$(if $(DN_HEADER),,$(error No include/darknet.h in or beside $(DARKNET). Run tools/install-deps.sh, or make DARKNET=DIR))
 	@mkdir -p $(@D)

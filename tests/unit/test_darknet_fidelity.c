@@ -13,79 +13,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "dpf/darknet/hooks.h"
+#include "darknet_fidelity.h"
 
 static const char *const activations[] = {"logistic", "relu", "relie", "linear", "ramp",    "tanh",  "plse",
                                           "leaky",    "elu",  "loggy", "stair",  "hardtan", "lhtan", "selu"};
-
-static network *parse_text(const char *text) {
-    char path[] = "/tmp/dpf-fidelity-XXXXXX";
-    int fd = mkstemp(path), null = open("/dev/null", O_WRONLY), saved = dup(2);
-    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    close(fd);
-    dup2(null, 2);
-    network *net = parse_network_cfg(path);
-    dup2(saved, 2);
-    close(saved);
-    close(null);
-    unlink(path);
-    return net;
-}
-
-static float *random_floats(size_t n, float scale) {
-    float *x = malloc(n * sizeof *x);
-    for (size_t i = 0; i < n; ++i)
-        x[i] = scale * (2.0f * (float)rand() / (float)RAND_MAX - 1.0f);
-    return x;
-}
-
-static void same(const char *what, const char *text, const float *a, const float *b, size_t n, float tolerance) {
-    float largest = 0, worst = 0;
-    size_t where = 0;
-    for (size_t i = 0; i < n; ++i) {
-        assert_true(isfinite(a[i]) && isfinite(b[i]));
-        if (fabsf(b[i]) > largest)
-            largest = fabsf(b[i]);
-        if (fabsf(a[i] - b[i]) > worst) {
-            worst = fabsf(a[i] - b[i]);
-            where = i;
-        }
-    }
-    if (worst > tolerance * largest + 1e-6f) {
-        print_error("%s differs at %zu: ours %g, Darknet's %g (largest %g)\n%s\n", what, where, (double)a[where],
-                    (double)b[where], (double)largest, text);
-        fail();
-    }
-}
-
-/* One pass of the last layer of a net: input of every layer comes from the layer before. */
-typedef struct pass {
-    network *net;
-    dn_hooks hooks;
-} pass;
-
-static void open_pass(pass *p, const char *text, int hooked) {
-    *p = (pass){.net = parse_text(text)};
-    p->hooks.net = p->net;
-    p->hooks.threads = 2;
-    if (hooked) {
-        dpf_error err;
-        assert_int_equal(dn_hooks_attach(&p->hooks, &err), DPF_OK);
-    }
-}
-
-static void close_pass(pass *p) {
-    if (p->hooks.hooks)
-        dn_hooks_detach(&p->hooks);
-    free_network(p->net);
-}
 
 /* Forward, backward with the given gradient at the output, update. */
 static void run(pass *p, float *input, float *input_delta, const float *gradient) {
@@ -110,30 +46,6 @@ static void run(pass *p, float *input, float *input_delta, const float *gradient
     }
 }
 
-static void copy_weights(network *to, const network *from) {
-    for (int i = 0; i < to->n; ++i) {
-        layer *a = &to->layers[i], *b = &from->layers[i];
-        if (a->type != CONVOLUTIONAL)
-            continue;
-        for (int k = 0; k < a->n; ++k) {
-            a->biases[k] = b->biases[k] = (float)rand() / (float)RAND_MAX - 0.5f;
-            if (a->batch_normalize)
-                a->scales[k] = b->scales[k] = 0.5f + (float)rand() / (float)RAND_MAX;
-        }
-        memcpy(a->weights, b->weights, sizeof(float) * (size_t)a->nweights);
-    }
-}
-
-static void compare_parameters(const char *text, const layer *a, const layer *b, float tolerance) {
-    same("weight gradient", text, a->weight_updates, b->weight_updates, (size_t)a->nweights, tolerance);
-    same("bias gradient", text, a->bias_updates, b->bias_updates, (size_t)a->n, tolerance);
-    if (a->batch_normalize) {
-        same("scale gradient", text, a->scale_updates, b->scale_updates, (size_t)a->n, tolerance);
-        same("rolling mean", text, a->rolling_mean, b->rolling_mean, (size_t)a->n, tolerance);
-        same("rolling variance", text, a->rolling_variance, b->rolling_variance, (size_t)a->n, tolerance);
-    }
-}
-
 static void compare_layer(const char *text, const layer *a, const layer *b, float tolerance) {
     size_t out = (size_t)a->outputs * (size_t)a->batch;
     same("output", text, a->output, b->output, out, tolerance);
@@ -151,9 +63,7 @@ static void update_all(pass *p) {
 
 static void compare(const char *text, float tolerance) {
     pass ours, theirs;
-    open_pass(&ours, text, 1);
-    open_pass(&theirs, text, 0);
-    copy_weights(ours.net, theirs.net);
+    open_pair(&ours, &theirs, text, 0);
     layer last = theirs.net->layers[theirs.net->n - 1];
     size_t in = (size_t)theirs.net->inputs * (size_t)theirs.net->batch, out = (size_t)last.outputs * (size_t)last.batch;
     float *input = random_floats(in, 1), *gradient = random_floats(out, 1);
@@ -307,11 +217,7 @@ static int spoil(pass *p) {
 
 static void compare_blocked(const char *text, int blocked, float tolerance) {
     pass ours, theirs;
-    dpf_error err;
-    open_pass(&ours, text, 1);
-    open_pass(&theirs, text, 0);
-    assert_int_equal(dn_hooks_block(&ours.hooks, &err), DPF_OK);
-    copy_weights(ours.net, theirs.net);
+    open_pair(&ours, &theirs, text, 1);
     int found = spoil(&ours);
     if (dpf_conv_can_block() && found != blocked)
         fail_msg("%d layers are in blocks, should be %d\n%s", found, blocked, text);
@@ -338,8 +244,8 @@ static void compare_blocked(const char *text, int blocked, float tolerance) {
     close_pass(&theirs);
 }
 
-#define CONV(rest) "[convolutional]\nstride=1\npad=1\n" rest
-#define NET(rest) "[net]\nsubdivisions=1\nheight=12\nwidth=10\nchannels=3\n" rest
+#define CONV "[convolutional]\nstride=1\npad=1\n"
+#define NET "[net]\nsubdivisions=1\nheight=12\nwidth=10\nchannels=3\n"
 
 static void test_blocks_of_channels(void **state) {
     (void)state;
@@ -348,79 +254,38 @@ static void test_blocks_of_channels(void **state) {
         const char *text;
     } nets[] = {
         /* the last layer and what it reads through avgpool are plain */
-        {6,
-         CONV("size=3\nbatch_normalize=1\nfilters=16\nactivation=relu\n")
-             CONV("size=3\nbatch_normalize=1\nfilters=32\nactivation=leaky\n") CONV(
-                 "size=3\nbatch_normalize=1\nfilters=16\nactivation=linear\n") "[shortcut]\nfrom=-3\nactivation="
-                                                                               "relu\n[shortcut]\nfrom=-1\nactivation="
-                                                                               "linear\n" CONV(
-                                                                                   "size=1\nfilters="
-                                                                                   "16\nactivation="
-                                                                                   "leaky\n") "[avgpool]"
-                                                                                              "\n" CONV("size="
-                                                                                                        "1\nfilt"
-                                                                                                        "ers="
-                                                                                                        "5\nacti"
-                                                                                                        "vation="
-                                                                                                        "linear"
-                                                                                                        "\n")},
+        {6, CONV "size=3\nbatch_normalize=1\nfilters=16\nactivation=relu\n" CONV
+                 "size=3\nbatch_normalize=1\nfilters=32\nactivation=leaky\n" CONV
+                 "size=3\nbatch_normalize=1\nfilters=16\nactivation=linear\n"
+                 "[shortcut]\nfrom=-3\nactivation=relu\n"
+                 "[shortcut]\nfrom=-1\nactivation=linear\n" CONV "size=1\nfilters=16\nactivation=leaky\n"
+                 "[avgpool]\n" CONV "size=1\nfilters=5\nactivation=linear\n"},
         /* shortcuts between different sizes, both ways */
-        {5,
-         CONV("size=3\nfilters=32\nactivation=relu\n") "[convolutional]\nsize=3\nstride=2\npad=1\nbatch_normalize="
-                                                       "1\nfilters=48\nactivation=linear\n"
-                                                       "[shortcut]\nfrom=-2\nactivation=leaky\n" CONV(
-                                                           "size=1\nfilters=16\nactivation=linear\n") "[shortcut]"
-                                                                                                      "\nfrom="
-                                                                                                      "1\nactivation"
-                                                                                                      "=linear"
-                                                                                                      "\n" CONV("siz"
-                                                                                                                "e="
-                                                                                                                "3\n"
-                                                                                                                "fil"
-                                                                                                                "ter"
-                                                                                                                "s="
-                                                                                                                "4\n"
-                                                                                                                "act"
-                                                                                                                "iva"
-                                                                                                                "tio"
-                                                                                                                "n="
-                                                                                                                "lin"
-                                                                                                                "ear"
-                                                                                                                "\n")},
+        {5, CONV "size=3\nfilters=32\nactivation=relu\n"
+                 "[convolutional]\nsize=3\nstride=2\npad=1\nbatch_normalize=1\nfilters=48\nactivation=linear\n"
+                 "[shortcut]\nfrom=-2\nactivation=leaky\n" CONV "size=1\nfilters=16\nactivation=linear\n"
+                 "[shortcut]\nfrom=1\nactivation=linear\n" CONV "size=3\nfilters=4\nactivation=linear\n"},
         /* max-pools, windows over the edge; activations without a block form */
-        {5,
-         CONV("size=3\nbatch_normalize=1\nfilters=16\nactivation=elu\n") "[maxpool]\nsize=2\nstride=2\n" CONV(
-             "size=3\nfilters=32\nactivation=tanh\n") "[maxpool]\nsize=3\nstride=1\n" CONV("size=3\nbatch_normalize="
-                                                                                           "1\ngroups=16\nfilters="
-                                                                                           "16\nactivation=logistic\n")
-             CONV("size=3\nfilters=4\nactivation=linear\n")},
+        {5, CONV "size=3\nbatch_normalize=1\nfilters=16\nactivation=elu\n"
+                 "[maxpool]\nsize=2\nstride=2\n" CONV "size=3\nfilters=32\nactivation=tanh\n"
+                 "[maxpool]\nsize=3\nstride=1\n" CONV
+                 "size=3\nbatch_normalize=1\ngroups=16\nfilters=16\nactivation=logistic\n" CONV
+                 "size=3\nfilters=4\nactivation=linear\n"},
         /* route and dropout read plain tensors, and share buffers with the layer before; as
          * shortcut and maxpool have one layout, that spreads to layer 0 */
-        {2,
-         CONV("size=3\nfilters=16\nactivation=relu\n") CONV(
-             "size=3\nbatch_normalize=1\ngroups=2\nfilters=16\nactivation=linear\n") "[shortcut]\nfrom=-2\nactivation="
-                                                                                     "linear\n[route]\nlayers=-1,-"
-                                                                                     "2\n" CONV("size=3\nbatch_"
-                                                                                                "normalize=1\nfilters="
-                                                                                                "32\nactivation="
-                                                                                                "leaky\n")
-                                                                                         CONV("size=3\nfilters="
-                                                                                              "16\nactivation=leaky\n")
-                                                                                             CONV("size=1\nfilters="
-                                                                                                  "16\nactivation="
-                                                                                                  "leaky\n") "[dropout]"
-                                                                                                             "\nprobabi"
-                                                                                                             "lity=.0\n"
-                                                                                                             "[maxpool]"
-                                                                                                             "\nsize="
-                                                                                                             "2\nstride"
-                                                                                                             "=2\n"},
+        {2, CONV "size=3\nfilters=16\nactivation=relu\n" CONV
+                 "size=3\nbatch_normalize=1\ngroups=2\nfilters=16\nactivation=linear\n"
+                 "[shortcut]\nfrom=-2\nactivation=linear\n"
+                 "[route]\nlayers=-1,-2\n" CONV "size=3\nbatch_normalize=1\nfilters=32\nactivation=leaky\n" CONV
+                 "size=3\nfilters=16\nactivation=leaky\n" CONV "size=1\nfilters=16\nactivation=leaky\n"
+                 "[dropout]\nprobability=.0\n"
+                 "[maxpool]\nsize=2\nstride=2\n"},
     };
     static const int batches[] = {1, 3, 8};
     char text[2048];
     for (size_t i = 0; i < sizeof nets / sizeof *nets; ++i)
         for (size_t b = 0; b < sizeof batches / sizeof *batches; ++b) {
-            snprintf(text, sizeof text, NET("batch=%d\n%s"), batches[b], nets[i].text);
+            snprintf(text, sizeof text, NET "batch=%d\n%s", batches[b], nets[i].text);
             compare_blocked(text, nets[i].blocked, 1e-3f);
         }
 }
@@ -433,6 +298,16 @@ static double loss_of(pass *p, float *input, float *scratch, const float *gradie
     for (int i = 0; i < last.outputs * last.batch; ++i)
         loss += (double)last.output[i] * (double)gradient[i];
     return loss;
+}
+
+static void check_slope(pass *p, float *value, float slope, float *input, float *scratch, const float *gradient) {
+    const float kept = *value, step = 5e-3f;
+    *value = kept + step;
+    const double up = loss_of(p, input, scratch, gradient);
+    *value = kept - step;
+    const double down = loss_of(p, input, scratch, gradient);
+    *value = kept;
+    assert_true(fabs((up - down) / (2.0 * (double)step) - (double)slope) < 0.02 + 0.02 * fabs((double)slope));
 }
 
 static void test_numeric_gradient(void **state) {
@@ -449,25 +324,10 @@ static void test_numeric_gradient(void **state) {
         run(&p, input, dx, gradient);
         float *dw = malloc(sizeof(float) * (size_t)l.nweights);
         memcpy(dw, l.weight_updates, sizeof(float) * (size_t)l.nweights);
-        const float step = 5e-3f;
-        for (int k = 0; k < l.nweights; k += 17) {
-            float kept = l.weights[k];
-            l.weights[k] = kept + step;
-            double up = loss_of(&p, input, scratch, gradient);
-            l.weights[k] = kept - step;
-            double down = loss_of(&p, input, scratch, gradient);
-            l.weights[k] = kept;
-            assert_true(fabs((up - down) / (2.0 * (double)step) - (double)dw[k]) < 0.02 + 0.02 * fabs((double)dw[k]));
-        }
-        for (size_t k = 0; k < in; k += 37) {
-            float kept = input[k];
-            input[k] = kept + step;
-            double up = loss_of(&p, input, scratch, gradient);
-            input[k] = kept - step;
-            double down = loss_of(&p, input, scratch, gradient);
-            input[k] = kept;
-            assert_true(fabs((up - down) / (2.0 * (double)step) - (double)dx[k]) < 0.02 + 0.02 * fabs((double)dx[k]));
-        }
+        for (int k = 0; k < l.nweights; k += 17)
+            check_slope(&p, l.weights + k, dw[k], input, scratch, gradient);
+        for (size_t k = 0; k < in; k += 37)
+            check_slope(&p, input + k, dx[k], input, scratch, gradient);
         free(input);
         free(gradient);
         free(dx);

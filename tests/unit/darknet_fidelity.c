@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See darknet_fidelity.h.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "darknet_fidelity.h"
+
+int mute(int fd) {
+    int null = open("/dev/null", O_WRONLY), saved = dup(fd);
+    fflush(stdout);
+    dup2(null, fd);
+    close(null);
+    return saved;
+}
+
+void unmute(int fd, int saved) {
+    fflush(stdout);
+    dup2(saved, fd);
+    close(saved);
+}
+
+static network *parse_text(const char *text) {
+    char path[] = "/tmp/dpf-fidelity-XXXXXX";
+    int fd = mkstemp(path), saved = mute(STDERR_FILENO);
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    network *net = parse_network_cfg(path);
+    unmute(STDERR_FILENO, saved);
+    unlink(path);
+    return net;
+}
+
+float *random_floats(size_t n, float scale) {
+    float *x = malloc(n * sizeof *x);
+    for (size_t i = 0; i < n; ++i)
+        x[i] = scale * (2.0f * (float)rand() / (float)RAND_MAX - 1.0f);
+    return x;
+}
+
+void same(const char *what, const char *text, const float *a, const float *b, size_t n, float tolerance) {
+    float largest = 0, worst = 0;
+    size_t where = 0;
+    for (size_t i = 0; i < n; ++i) {
+        assert_true(isfinite(a[i]) && isfinite(b[i]));
+        if (fabsf(b[i]) > largest)
+            largest = fabsf(b[i]);
+        if (fabsf(a[i] - b[i]) > worst) {
+            worst = fabsf(a[i] - b[i]);
+            where = i;
+        }
+    }
+    if (worst > tolerance * largest + 1e-6f) {
+        print_error("%s differs at %zu: ours %g, Darknet's %g (largest %g)\n%s\n", what, where, (double)a[where],
+                    (double)b[where], (double)largest, text);
+        fail();
+    }
+}
+
+void open_pass(pass *p, const char *text, int hooked) {
+    *p = (pass){.net = parse_text(text)};
+    p->hooks.net = p->net;
+    p->hooks.threads = 2;
+    if (hooked) {
+        dpf_error err;
+        assert_int_equal(dn_hooks_attach(&p->hooks, &err), DPF_OK);
+    }
+}
+
+void close_pass(pass *p) {
+    if (p->hooks.hooks)
+        dn_hooks_detach(&p->hooks);
+    free_network(p->net);
+}
+
+static void copy_weights(network *to, const network *from) {
+    for (int i = 0; i < to->n; ++i) {
+        layer *a = &to->layers[i], *b = &from->layers[i];
+        if (a->type != CONVOLUTIONAL)
+            continue;
+        for (int k = 0; k < a->n; ++k) {
+            a->biases[k] = b->biases[k] = (float)rand() / (float)RAND_MAX - 0.5f;
+            if (a->batch_normalize)
+                a->scales[k] = b->scales[k] = 0.5f + (float)rand() / (float)RAND_MAX;
+        }
+        memcpy(a->weights, b->weights, sizeof(float) * (size_t)a->nweights);
+    }
+}
+
+void compare_parameters(const char *text, const layer *a, const layer *b, float tolerance) {
+    same("weight gradient", text, a->weight_updates, b->weight_updates, (size_t)a->nweights, tolerance);
+    same("bias gradient", text, a->bias_updates, b->bias_updates, (size_t)a->n, tolerance);
+    if (a->batch_normalize) {
+        same("scale gradient", text, a->scale_updates, b->scale_updates, (size_t)a->n, tolerance);
+        same("rolling mean", text, a->rolling_mean, b->rolling_mean, (size_t)a->n, tolerance);
+        same("rolling variance", text, a->rolling_variance, b->rolling_variance, (size_t)a->n, tolerance);
+    }
+}
+
+void open_pair(pass *ours, pass *theirs, const char *text, int blocked) {
+    dpf_error err;
+    open_pass(ours, text, 1);
+    open_pass(theirs, text, 0);
+    if (blocked)
+        assert_int_equal(dn_hooks_block(&ours->hooks, &err), DPF_OK);
+    copy_weights(ours->net, theirs->net);
+}
