@@ -7,6 +7,7 @@
 
 #include "../dpf/darknet/adapter.h"
 #include "datafile.h"
+#include "engine.h"
 #include "imagelist.h"
 #include "report.h"
 
@@ -29,16 +30,11 @@ dpf_status classifier_fits(const datafile *data, const char *cfg, const dn_info 
 
 /* Scores a model on the list `valid` of the data file; the last line printed is
  * "top1 91.23 % top5 99.81 % of 10000 images". Fills two scores at most. */
-typedef enum classifier_choice {
-    CLASSIFIER_DARKNET, /* libdarknet with our convolutions */
-    CLASSIFIER_RUNTIME, /* our runtime, or an error */
-    CLASSIFIER_EITHER   /* our runtime where it can */
-} classifier_choice;
 typedef struct classifier_model {
     const char *cfg, *weights, *dpf;
     int threads;
     int remarks; /* say what is odd about the cfg; after a training it has been said */
-    classifier_choice engine;
+    engine_choice engine;
 } classifier_model;
 dpf_status classifier_score(const datafile *data, const lines *labels, imagelist *list, const int *class_of,
                             const classifier_model *model, report_score *scores, size_t *count, dpf_error *err);

@@ -24,23 +24,13 @@ static const char VALID_USAGE[] =
 static const char PREDICT_USAGE[] =
     "darknet classifier predict DATA (CFG WEIGHTS | MODEL.dpf) [IMAGE] [-t N] [-threads N]";
 
-static dpf_status parse_engine(const char *word, classifier_choice *engine, dpf_error *err) {
-    *engine = CLASSIFIER_EITHER;
-    if (!word)
-        return DPF_OK;
-    if (strcmp(word, "darknet") != 0 && strcmp(word, "dpf") != 0)
-        return dpf_fail(err, DPF_ERR_ARGUMENT, "-engine %s is not known (allowed: darknet, dpf)", word);
-    *engine = strcmp(word, "dpf") == 0 ? CLASSIFIER_RUNTIME : CLASSIFIER_DARKNET;
-    return DPF_OK;
-}
-
 int classifier_valid(int argc, char **argv) {
     classifier_model model = {.remarks = 1};
     uint64_t threads = 0;
     int force = 0; /* of training; here nothing is left out */
-    const char *words[3], *engine = NULL;
+    const char *words[3], *runner = NULL;
     const args_flag flags[] = {
-        {"-engine", ARGS_TEXT, &engine, NULL, 0, 0},
+        {"-engine", ARGS_TEXT, &runner, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
         {"-force", ARGS_SWITCH, &force, NULL, 0, 0},
         {"-dpf", ARGS_TEXT, &model.dpf, NULL, 0, 0},
@@ -57,7 +47,7 @@ int classifier_valid(int argc, char **argv) {
     if (!status)
         status = model_words(words, 1, 3, 3, VALID_USAGE, &err);
     if (!status)
-        status = parse_engine(engine, &model.engine, &err);
+        status = engine_parse(runner, &model.engine, &err);
     if (status)
         return say_error(&err);
     if (threads)

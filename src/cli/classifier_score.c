@@ -10,7 +10,6 @@
 
 #include "../dpf/model/modelfile.h"
 #include "classifier.h"
-#include "classifier_engine.h"
 #include "issues.h"
 #include "progress.h"
 #include "say.h"
@@ -25,8 +24,8 @@ typedef struct scorer {
     const lines *labels;
     imagelist *list;
     const int *class_of;
-    dn_net *net;                /* loads the pictures, too */
-    classifier_engine *runtime; /* NULL: net runs them */
+    dn_net *net; /* loads the pictures, too */
+    engine *runner;
     dn_info info;
     int top;
     size_t pass;     /* pictures at once */
@@ -59,10 +58,8 @@ static dpf_status score_pass(scorer *s, size_t first, size_t count, dpf_error *e
         .classes = s->data->classes,
     };
     status = dn_load(s->net, &args, &data, err);
-    if (!status && s->runtime)
-        status = classifier_engine_run(s->runtime, data, good, s->output, err);
-    else if (!status)
-        status = dn_predict(s->net, data, s->output, err);
+    if (!status)
+        status = engine_classify(s->runner, data, good, s->output, err);
     dn_data_free(data);
     for (size_t i = 0; i < good && !status; i++) {
         const float *output = s->output + i * (size_t)s->info.outputs;
@@ -112,10 +109,9 @@ static dpf_status open_scorer(scorer *s, const classifier_model *model, dpf_erro
     status = classifier_fits(s->data, model->cfg, &s->info, err);
     if (status)
         return status;
-    if (model->engine != CLASSIFIER_DARKNET)
-        status = classifier_engine_open(&s->runtime, model->cfg, model->weights, model->threads, (int)s->pass, &s->info,
-                                        err);
-    if (status && !(status == DPF_ERR_UNSUPPORTED && model->engine == CLASSIFIER_EITHER))
+    const engine_args runner = {model->cfg, model->weights, model->dpf, model->threads, model->engine};
+    status = engine_classifier(&s->runner, s->net, &runner, (int)s->pass, err);
+    if (status)
         return status;
     s->entries = calloc(s->pass, sizeof *s->entries);
     s->paths = calloc(s->pass, sizeof *s->paths);
@@ -175,7 +171,7 @@ dpf_status classifier_score(const datafile *data, const lines *labels, imagelist
     } else if (!status) {
         say("stopped while scoring '%s'", model->weights ? model->weights : model->cfg);
     }
-    classifier_engine_close(s.runtime);
+    engine_close(s.runner);
     dn_close(s.net);
     free(s.entries);
     free(s.paths);

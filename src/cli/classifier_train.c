@@ -54,7 +54,7 @@ static dpf_status score(void *self, const char *weights, report_score *scores, s
     job *j = self;
     (void)room; /* MOST_SCORES of the loop is more than the two of a classifier */
     const classifier_model model = {j->options.cfg,          weights, j->options.dpf,
-                                    (int)j->options.threads, 0,       CLASSIFIER_DARKNET};
+                                    (int)j->options.threads, 0,       ENGINE_DARKNET};
     printf("\n");
     return classifier_score(&j->data, &j->labels, j->valid, j->class_of, &model, scores, count, err);
 }

@@ -14,7 +14,7 @@
 #include "stop.h"
 
 static const char USAGE[] = "darknet detector map DATA (CFG WEIGHTS | MODEL.dpf) [-iou_thresh T] [-thresh T] "
-                            "[-conf_thresh T] [-points 0|11|101] [-letter_box] [-threads N]";
+                            "[-conf_thresh T] [-points 0|11|101] [-letter_box] [-threads N] [-engine darknet|dpf]";
 
 typedef struct scorer {
     precision *scores;
@@ -105,6 +105,7 @@ static dpf_status read_args(int argc, char **argv, const char **words, map_optio
                             dpf_error *err) {
     uint64_t threads = 0, points = 0;
     double iou = .5, thresh = .005, confidence = .25;
+    const char *runner = NULL;
     const args_flag flags[] = {
         {"-iou_thresh", ARGS_SHARE, &iou, NULL, 0, 0},
         {"-thresh", ARGS_SHARE, &thresh, NULL, 0, 0},
@@ -112,12 +113,15 @@ static dpf_status read_args(int argc, char **argv, const char **words, map_optio
         {"-points", ARGS_COUNT, &points, NULL, 0, 101},
         {"-letter_box", ARGS_SWITCH, &o->letterbox, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
+        {"-engine", ARGS_TEXT, &runner, NULL, 0, 0},
         {"-dpf", ARGS_TEXT, &model->dpf, NULL, 0, 0},
         ARGS_DARKNET_FLAGS,
     };
     dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 3, USAGE, err);
     if (!status)
         status = model_words(words, 1, 3, 3, USAGE, err);
+    if (!status)
+        status = engine_parse(runner, &model->choice, err);
     if (status)
         return status;
     if (points != 0 && points != 11 && points != 101)

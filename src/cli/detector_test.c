@@ -71,26 +71,22 @@ static dpf_status test_one(void *self, const char *path, dpf_error *err) {
     return status;
 }
 
-/* As Darknet names it: NAME.jpg, "predictions" when no name is given. */
-static char *out_name(const char *name) {
-    const char *dot = name ? strrchr(name, '.') : NULL;
-    char *out = NULL;
-    if (dot && (strcmp(dot, ".jpg") == 0 || strcmp(dot, ".png") == 0))
-        return strdup(name);
-    return asprintf(&out, "%s.jpg", name ? name : "predictions") < 0 ? NULL : out;
-}
-
-static const char USAGE[] = "darknet detector test DATA CFG WEIGHTS [IMAGE] [-thresh T] [-out NAME] [-threads N]";
+static const char USAGE[] = "darknet detector test DATA CFG WEIGHTS [IMAGE] [-thresh T] [-out NAME] [-threads N] "
+                            "[-engine darknet|dpf]";
 
 int detector_test(int argc, char **argv) {
     uint64_t threads = 0;
     double threshold = .5;
-    const char *words[4], *out = NULL;
+    const char *words[4], *out = NULL, *runner = NULL;
     engine_args model = {0};
     const args_flag flags[] = {
-        {"-thresh", ARGS_SHARE, &threshold, NULL, 0, 0},       {"-out", ARGS_TEXT, &out, NULL, 0, 0},
-        {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},     {"-dpf", ARGS_TEXT, &model.dpf, NULL, 0, 0},
-        {"-dont_show", ARGS_IGNORED_SWITCH, NULL, NULL, 0, 0}, ARGS_DARKNET_FLAGS,
+        {"-thresh", ARGS_SHARE, &threshold, NULL, 0, 0},
+        {"-out", ARGS_TEXT, &out, NULL, 0, 0},
+        {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
+        {"-dpf", ARGS_TEXT, &model.dpf, NULL, 0, 0},
+        {"-engine", ARGS_TEXT, &runner, NULL, 0, 0},
+        {"-dont_show", ARGS_IGNORED_SWITCH, NULL, NULL, 0, 0},
+        ARGS_DARKNET_FLAGS,
     };
     tester t = {0};
     datafile data = {0};
@@ -98,6 +94,8 @@ int detector_test(int argc, char **argv) {
     dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 2, 4, USAGE, &err);
     if (!status)
         status = model_words(words, 1, 3, 4, USAGE, &err);
+    if (!status)
+        status = engine_parse(runner, &model.choice, &err);
     if (status)
         return say_error(&err);
     if (threads)
@@ -106,7 +104,7 @@ int detector_test(int argc, char **argv) {
     model.weights = words[2];
     model.threads = (int)threads;
     t.threshold = (float)threshold;
-    t.out = out_name(out);
+    t.out = canvas_file(out, 0);
     if (!t.out)
         status = dpf_fail_memory(&err, 4096, "a file name");
     if (!status)

@@ -179,17 +179,18 @@ typedef struct common {
 
 static dpf_status open_common(common *c, int argc, char **argv, const char **out, const char *usage, dpf_error *err) {
     uint64_t threads = 0;
-    const char *words[3];
+    const char *words[3], *runner = NULL;
     const args_flag flags[] = {
-        {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
-        {"-dpf", ARGS_TEXT, &c->model.dpf, NULL, 0, 0},
-        ARGS_DARKNET_FLAGS,
+        {"-engine", ARGS_TEXT, &runner, NULL, 0, 0},    {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
+        {"-dpf", ARGS_TEXT, &c->model.dpf, NULL, 0, 0}, ARGS_DARKNET_FLAGS,
         {"-out", ARGS_TEXT, out, NULL, 0, 0},
     };
     const size_t count = sizeof flags / sizeof *flags - (out ? 0 : 1);
     dpf_status status = args_parse(argc, argv, flags, count, words, 2, 3, usage, err);
     if (!status)
         status = model_words(words, 1, 3, 3, usage, err);
+    if (!status)
+        status = engine_parse(runner, &c->model.choice, err);
     if (status)
         return status;
     if (threads)
@@ -220,7 +221,8 @@ int detector_valid(int argc, char **argv) {
     size_t pictures = 0;
     dpf_error err;
     dpf_status status =
-        open_common(&c, argc, argv, &out, "darknet detector valid DATA CFG WEIGHTS [-out NAME] [-threads N]", &err);
+        open_common(&c, argc, argv, &out,
+                    "darknet detector valid DATA CFG WEIGHTS [-out NAME] [-threads N] [-engine darknet|dpf]", &err);
     if (!status)
         status = check_results(&w, &c.data, engine_classes(c.net), &err);
     if (!status)
@@ -293,8 +295,8 @@ int detector_recall(int argc, char **argv) {
     detector_truth truth = {0};
     size_t pictures = 0;
     dpf_error err;
-    dpf_status status =
-        open_common(&c, argc, argv, NULL, "darknet detector recall DATA CFG WEIGHTS [-threads N]", &err);
+    dpf_status status = open_common(
+        &c, argc, argv, NULL, "darknet detector recall DATA CFG WEIGHTS [-threads N] [-engine darknet|dpf]", &err);
     if (!status)
         status = detector_truth_open(&truth, &c.data, engine_classes(c.net), &err);
     recaller r = {.boxes = &truth.boxes};

@@ -9,13 +9,14 @@
 #include "../dpf/model/container.h"
 #include "args.h"
 #include "dpf_run.h"
+#include "draw.h"
 #include "lines.h"
 #include "picture.h"
 #include "say.h"
 
 static const char USAGE[] = "darknet dpf predict MODEL.dpf|CFG WEIGHTS IMAGE... [-thresh T] [-nms T] [-top N] "
                             "[-names FILE] [-fit letterbox|resize|crop] [-threads N] "
-                            "[-kernels auto|dense|sparse|direct|winograd|blas] [-tune] [-json]";
+                            "[-kernels auto|dense|sparse|direct|winograd|blas] [-tune] [-out NAME] [-json]";
 
 typedef struct predictor {
     dpf_model *model;
@@ -26,7 +27,9 @@ typedef struct predictor {
     lines names;
     uint64_t top;
     int json;
-    size_t shown; /* pictures so far */
+    const char *out; /* NULL: nothing is drawn */
+    int many;        /* several pictures: numbered files */
+    size_t shown;    /* pictures so far */
 } predictor;
 
 /* A string of JSON; bytes that are no text become question marks. */
@@ -100,35 +103,75 @@ static void print_object(const predictor *p, const dpf_object *o, int width, int
            (double)o->probability, left, top, w, h);
 }
 
-static dpf_status show_objects(const predictor *p, int width, int height, dpf_error *err) {
+/* A picture that is looked at. */
+typedef struct view {
+    unsigned char *pixels;
+    int width, height;
+} view;
+
+/* A box with all its classes, the likeliest of which is found[at]: it was not drawn before. */
+static void draw_object(const predictor *p, canvas *c, const dpf_object *found, size_t count, size_t at) {
+    const dpf_object *o = &found[at];
+    const float w = o->w * (float)c->w, h = o->h * (float)c->h, x = o->x * (float)c->w, y = o->y * (float)c->h;
+    char text[256] = "", number[32];
+    for (size_t i = 0; i < count; i++) {
+        if (found[i].box != o->box)
+            continue;
+        if (i < at)
+            return;
+        const size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", name_of(p, found[i].class_id, number));
+    }
+    canvas_frame(c, x - w / 2, y - h / 2, x + w / 2, y + h / 2, text, o->class_id, p->info.classes);
+}
+
+static dpf_status draw_objects(const predictor *p, const view *v, const dpf_object *found, size_t count,
+                               dpf_error *err) {
+    canvas c;
+    char *path = canvas_file(p->out, p->many ? p->shown : 0);
+    if (!path)
+        return dpf_fail_memory(err, 4096, "a file name");
+    dpf_status status = canvas_from_bytes(&c, v->pixels, p->info.channels, v->width, v->height, err);
+    for (size_t i = 0; i < count && !status; i++)
+        draw_object(p, &c, found, count, i);
+    if (!status)
+        status = canvas_save(&c, path, err);
+    canvas_free(&c);
+    free(path);
+    return status;
+}
+
+static dpf_status show_objects(const predictor *p, const view *v, dpf_error *err) {
     const dpf_object *found;
     size_t count;
     dpf_status status = dpf_context_detections(p->context, 0, &p->detect, &found, &count, err);
     for (size_t i = 0; i < count && !status; i++)
-        print_object(p, &found[i], width, height, i == 0);
-    return status;
+        print_object(p, &found[i], v->width, v->height, i == 0);
+    return status || !p->out ? status : draw_objects(p, v, found, count, err);
 }
 
 static dpf_status predict_one(predictor *p, const char *path, dpf_error *err) {
-    unsigned char *pixels;
-    int width, height;
-    dpf_status status = picture_load(path, p->info.channels, &pixels, &width, &height, err);
+    view v = {NULL, 0, 0};
+    dpf_status status = picture_load(path, p->info.channels, &v.pixels, &v.width, &v.height, err);
     if (!status)
-        status = dpf_context_set_pixels(p->context, 0, pixels, width, height, p->info.channels, p->fit, err);
-    free(pixels);
+        status = dpf_context_set_pixels(p->context, 0, v.pixels, v.width, v.height, p->info.channels, p->fit, err);
     if (!status)
         status = dpf_context_run(p->context, err);
-    if (status)
+    if (status) {
+        free(v.pixels);
         return status;
+    }
     if (p->json) {
         printf("%s\n  {\"file\": ", p->shown ? "," : "");
         print_string(path);
-        printf(", \"width\": %d, \"height\": %d, \"%s\": [", width, height, p->info.detector ? "objects" : "classes");
+        printf(", \"width\": %d, \"height\": %d, \"%s\": [", v.width, v.height,
+               p->info.detector ? "objects" : "classes");
     } else {
         printf("%s:\n", path);
     }
     p->shown++;
-    status = p->info.detector ? show_objects(p, width, height, err) : show_classes(p, err);
+    status = p->info.detector ? show_objects(p, &v, err) : show_classes(p, err);
+    free(v.pixels);
     if (p->json)
         fputs("]}", stdout);
     return status;
@@ -167,6 +210,8 @@ static dpf_status open_model(predictor *p, const char *path, const char *weights
     dpf_model_get_info(p->model, &p->info);
     if (p->info.channels < 1 || p->info.channels > 4)
         return dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s: its input is no picture of 1 to 4 channels", path);
+    if (p->out && !p->info.detector)
+        return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: -out draws boxes, but the network is no detector", path);
     return dpf_context_new(&p->context, p->model, err);
 }
 
@@ -184,6 +229,7 @@ int dpf_run_predict(int argc, char **argv) {
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
         {"-kernels", ARGS_TEXT, &kernels, NULL, 0, 0},
         {"-tune", ARGS_SWITCH, &options.tune, NULL, 0, 0},
+        {"-out", ARGS_TEXT, &p.out, NULL, 0, 0},
         {"-json", ARGS_SWITCH, &p.json, NULL, 0, 0},
     };
     dpf_error err;
@@ -202,6 +248,7 @@ int dpf_run_predict(int argc, char **argv) {
         first = dpf_container_is(words[0]) ? 1 : 2;
     if (!status && !words[first])
         status = dpf_fail(&err, DPF_ERR_ARGUMENT, "no picture; usage: %s", USAGE);
+    p.many = !status && words[first + 1];
     if (!status && names)
         status = lines_read(&p.names, names, "name list", &err);
     if (!status)

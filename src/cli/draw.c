@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,30 @@ dpf_status canvas_new(canvas *out, const float *planes, int w, int h, dpf_error 
             out->pixels[3 * i + k] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
         }
     return DPF_OK;
+}
+
+dpf_status canvas_from_bytes(canvas *out, const unsigned char *bytes, int channels, int w, int h, dpf_error *err) {
+    const size_t count = (size_t)w * (size_t)h, step = (size_t)channels;
+    *out = (canvas){.w = w, .h = h, .pixels = malloc(3 * count + 1)};
+    if (!out->pixels)
+        return dpf_fail_memory(err, 3 * count, "a picture");
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < 3; k++)
+            out->pixels[3 * i + k] = bytes[i * step + (channels < 3 ? 0 : k)];
+    return DPF_OK;
+}
+
+char *canvas_file(const char *name, size_t number) {
+    const char *base = name ? name : "predictions", *dot = strrchr(base, '.'), *ending = ".jpg";
+    char *out = NULL, digits[32] = "";
+    int length = (int)strlen(base);
+    if (name && dot && (strcmp(dot, ".jpg") == 0 || strcmp(dot, ".png") == 0)) {
+        length = (int)(dot - base);
+        ending = dot;
+    }
+    if (number)
+        snprintf(digits, sizeof digits, "-%zu", number);
+    return asprintf(&out, "%.*s%s%s", length, base, digits, ending) < 0 ? NULL : out;
 }
 
 void canvas_free(canvas *c) {

@@ -117,9 +117,36 @@ fails "an unknown kind" "eval=other: voc, coco or imagenet" "$DPF" detector vali
 passes "recall" "$DPF" detector recall pieces.data tiny.cfg first/tiny_final.weights
 prints "its last line" '^recall [0-9.]+ % of [0-9]+ objects, average IoU [0-9.]+ %, [0-9.]+ boxes an image, 200 images$'
 is "Darknet's line a picture" "$(grep -cE '^ +[0-9]+ +[0-9]+ +[0-9]+.RPs/Img: [0-9.]+.IOU: [0-9.]+%.Recall:[0-9.]+%$' "$ERR")" = 200
+last=$(tail -n 1 "$OUT")
+
+# Both engines: the same boxes, so the same figures
+figures() { # figures VERB [ARGUMENTS...]: the last line printed, by each engine
+    for engine in darknet dpf; do
+        passes "$1 -engine $engine" "$DPF" detector "$@" -engine $engine
+        tail -n 1 "$OUT" >"by.$engine"
+        cp "$OUT" "all.$engine"
+    done
+}
+model="pieces.data tiny.cfg first/tiny_final.weights"
+# shellcheck disable=SC2086 # words
+figures map $model
+is "map: the same" "$(cat by.dpf)" = "$(cat by.darknet)"
+is "with every class" "$(diff all.dpf all.darknet && echo same)" = same
+# shellcheck disable=SC2086
+figures map $model -letter_box
+is "map with letterbox: the same" "$(cat by.dpf)" = "$(cat by.darknet)"
+# shellcheck disable=SC2086
+figures recall $model
+is "recall: the same" "$(cat by.dpf)" = "$(cat by.darknet)"
+# shellcheck disable=SC2086
+figures test $model "$picture" -thresh 0.2
+is "test: the same" "$(grep '%$' all.dpf)" = "$(grep '%$' all.darknet)"
+# shellcheck disable=SC2086
+figures valid $model
+is "valid: the same, but for a box on the threshold" "$(awk '{ print ($1 - '"$lines"') ^ 2 <= 4 }' by.dpf)" = 1
+fails "an engine that is none" "-engine gpu is not known" "$DPF" detector map $model -engine gpu
 
 # One .dpf in place of cfg and weights
-last=$(tail -n 1 "$OUT")
 "$DPF" dpf pack tiny.cfg first/tiny_final.weights tiny.dpf >/dev/null
 passes "recall of a .dpf" "$DPF" detector recall pieces.data tiny.dpf
 is "is the same" "$(tail -n 1 "$OUT")" = "$last"

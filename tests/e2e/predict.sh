@@ -34,6 +34,14 @@ pictures = json.load(open(sys.argv[1]))
 assert len(pictures) == 2 and pictures[0]["width"] == 28 and pictures[0]["objects"] == pictures[1]["objects"]
 assert {o["name"] for o in pictures[0]["objects"]} <= {"zero", "one", "two"}' "$OUT" 2>"$ERR"
 result $? "predict: the JSON is JSON, and says the same twice"
+passes "predict: drawn" "$DPF" dpf predict boxes.cfg boxes.weights "$PICTURE" -thresh 0.2 -out drawn
+is "a JPEG" "$(head -c 2 drawn.jpg | od -An -tx1 | tr -d ' ')" = ffd8
+passes "predict: nothing is found" "$DPF" dpf predict boxes.cfg boxes.weights "$PICTURE" -thresh 1 -out empty.png
+passes "predict: two pictures drawn" "$DPF" dpf predict boxes.cfg boxes.weights "$PICTURE" "$PICTURE" -thresh 0.2 -out two.png
+is "numbered, and the same" "$(cmp two-1.png two-2.png && echo same)" = same
+is "what is found is drawn" "$(cmp -s two-1.png empty.png; echo $?)" = 1
+fails "predict: a classifier has no boxes" "the network is no detector" "$DPF" dpf predict classes.cfg classes.weights \
+    "$PICTURE" -out drawn
 passes "predict: a classifier" "$DPF" dpf predict classes.cfg classes.weights "$PICTURE" -top 3 -names names
 is "predict: three classes" "$(grep -cE '^ *[0-9.]+%: ' "$OUT")" = 3
 cp "$OUT" before
