@@ -35,12 +35,12 @@
 static volatile size_t made, freed; /* while counting */
 static volatile int counting;
 
+#if COUNTS
 static void count(volatile size_t *of) {
     if (__atomic_load_n(&counting, __ATOMIC_RELAXED))
         __atomic_add_fetch(of, 1, __ATOMIC_RELAXED);
 }
 
-#if COUNTS
 /* glibc's own functions behind the public names */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);

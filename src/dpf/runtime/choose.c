@@ -160,7 +160,7 @@ static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_
     double share = 100.0 * (double)c->nonzeros / (double)(c->l->weights ? c->l->weights : 1);
     size_t used, count = 0;
     for (size_t k = 0; k < CANDIDATES; ++k)
-        count += isfinite(cost[k]);
+        count += isfinite(cost[k]) ? 1 : 0;
     used = (size_t)snprintf(chosen->why, sizeof chosen->why, "%.1f %% of weights", share);
     if (count < 2)
         return;

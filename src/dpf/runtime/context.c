@@ -92,7 +92,7 @@ dpf_status dpf_context_set_planes(dpf_context *c, int image, const float *planes
 
 static dpf_status run_step(dpf_context *c, size_t i) {
     const rt_step *s = &c->model->steps[i];
-    float *out = rt_memory(c, s->out), *scratch = s->scratch == RT_NONE ? NULL : rt_memory(c, s->scratch);
+    float *out = rt_memory(c, s->out), *scratch = s->scratch == RT_NONE ? c->arena : rt_memory(c, s->scratch);
     if (s->dense)
         return dense_call_run(c->calls[i]);
     if (s->sparse) {
