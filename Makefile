@@ -100,15 +100,27 @@ data: $(BUILD)/fashion ## Fashion-MNIST as PNG files and lists, in build/data/fa
 include tests/tests.mk
 
 # Anything a first command needs is installed before make reads the headers again.
-test: ## build and run all tests, then asan; last line: N passed, N failed
+TSAN := CC=clang SANITIZE=thread CFLAGS='-O1 -g'
+test: ## build and run all tests, then asan, and tsan where clang is; last line: N passed, N failed
 	@DARKNET=$(DARKNET) tools/install-deps.sh test
 	@rm -f build/tally
 	+@TALLY=build/tally $(MAKE) --no-print-directory check
+	+@if command -v clang >/dev/null; then TALLY=build/tally $(MAKE) --no-print-directory tsan-run $(TSAN); fi
 	+@TALLY=build/tally $(MAKE) --no-print-directory asan
 
 asan: ## unit tests and fuzz corpora under address and undefined-behaviour sanitizers
 	@DARKNET=$(DARKNET) tools/install-deps.sh test
 	+@$(MAKE) --no-print-directory check SANITIZE=address,undefined CFLAGS='-O1 -g' SUITES='unit fuzz'
+
+# Clang's OpenMP has a tool, Archer, that tells the sanitizer who waits for whom; gcc's has none, and every loop
+# would be reported. oneDNN and OpenBLAS are not compiled for the sanitizer: what they do inside is not looked at.
+tsan: ## several threads and models at once under the thread sanitizer
+	@DARKNET=$(DARKNET) tools/install-deps.sh fuzz
+	+@$(MAKE) --no-print-directory tsan-run $(TSAN)
+
+tsan-run: $(BUILD)/tests/test_threads
+	@BUILD=$(BUILD) ONLY=test_threads TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
+	    OMP_TOOL_LIBRARIES="$$(dirname "$$(readlink -f "$$(command -v clang)")")/../lib/libarcher.so" tests/run unit
 
 fuzz: ## run every fuzz target for T=60 seconds
 	@DARKNET=$(DARKNET) tools/install-deps.sh fuzz
@@ -165,6 +177,6 @@ help: ## this list
 FORCE:
 .SECONDARY: # keep the objects of tests
 .DELETE_ON_ERROR:
-.PHONY: all data test asan fuzz lint format demo bench install uninstall clean help FORCE
+.PHONY: all data test asan tsan tsan-run fuzz lint format demo bench install uninstall clean help FORCE
 
 -include $(wildcard $(addprefix $(BUILD)/,src/cli/*.d src/dpf/*/*.d tests/*/*.d bench/*.d data/*.d))

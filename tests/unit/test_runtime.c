@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The runtime on its own: threads and models do not
- * disturb each other, a batch is its pictures, a run allocates nothing that stays, boxes
- * and their suppression.
+ * The runtime on its own: options change how it computes and not what, a batch is its
+ * pictures, boxes and their suppression.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,84 +11,33 @@
 
 #include <malloc.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "dpf/core/random.h"
-#include "dpf/dpf.h"
 #include "dpf/kernels/cpu.h"
-
-#define NET "[net]\nwidth=32\nheight=32\nchannels=3\n"
-#define CONV(filters, size, more) "[convolutional]\nsize=" #size "\npad=1\nfilters=" #filters "\n" more "\n"
-#define YOLO "[yolo]\nmask=0,1\nanchors=4,5,10,12\nclasses=3\nnum=2\n"
-
-static char folder[] = "/tmp/dpf-run-XXXXXX", path[64];
-
-static void write_cfg(const char *text) {
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static dpf_model *load(const char *text, dpf_model_options o) {
-    dpf_model *m;
-    dpf_error err;
-    write_cfg(text);
-    o.random = 1;
-    if (dpf_model_load(&m, path, NULL, &o, &err) != DPF_OK)
-        fail_msg("%s", err.text);
-    return m;
-}
-
-static float *random_input(size_t count, uint64_t seed) {
-    float *x = malloc(count * sizeof *x);
-    assert_non_null(x);
-    for (size_t i = 0; i < count; i++)
-        x[i] = (float)(random_next(&seed) >> 40) / 16777216.0f;
-    return x;
-}
-
-/* The last output for one input, a copy. */
-static float *run(const dpf_model *m, dpf_context *c, const float *input, size_t *count) {
-    dpf_model_info info;
-    dpf_output_info o;
-    dpf_error err;
-    const float *values;
-    dpf_model_get_info(m, &info);
-    assert_int_equal(dpf_context_set_planes(c, 0, input, &err), DPF_OK);
-    assert_int_equal(dpf_context_run(c, &err), DPF_OK);
-    assert_int_equal(dpf_model_output(m, info.outputs - 1, &o, &err), DPF_OK);
-    assert_int_equal(dpf_context_output(c, 0, info.outputs - 1, &values, &err), DPF_OK);
-    float *copy = malloc(o.floats * sizeof *copy);
-    assert_non_null(copy);
-    *count = o.floats;
-    return memcpy(copy, values, o.floats * sizeof *copy);
-}
+#include "runtime_world.h"
 
 static void test_bad_arguments(void **unused) {
     (void)unused;
     dpf_model *m;
     dpf_error err;
-    write_cfg(NET CONV(4, 3, ""));
-    assert_int_equal(dpf_model_load(&m, path, NULL, NULL, &err), DPF_ERR_ARGUMENT);
+    world_write(NET CONV(4, 3, ""));
+    assert_int_equal(dpf_model_load(&m, world_path(), NULL, NULL, &err), DPF_ERR_ARGUMENT);
     assert_non_null(strstr(err.text, "needs its .weights file"));
-    assert_int_equal(dpf_model_load(&m, path, "/nowhere/x.weights", NULL, &err), DPF_ERR_IO);
+    assert_int_equal(dpf_model_load(&m, world_path(), "/nowhere/x.weights", NULL, &err), DPF_ERR_IO);
     assert_int_equal(dpf_model_load(&m, "/nowhere/x.cfg", NULL, NULL, &err), DPF_ERR_IO);
-    assert_int_equal(dpf_model_load(&m, path, path, NULL, &err), DPF_ERR_FORMAT);
+    assert_int_equal(dpf_model_load(&m, world_path(), world_path(), NULL, &err), DPF_ERR_FORMAT);
     const dpf_model_options wrong[] = {{.threads = -1},
                                        {.batch = 1 << 20},
                                        {.sparsity = 1},
                                        {.sparsity = NAN},
                                        {.kernels = (dpf_kernels)(DPF_KERNELS_BLAS + 1)}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(dpf_model_load(&m, path, path, &wrong[i], &err), DPF_ERR_RANGE);
+        assert_int_equal(dpf_model_load(&m, world_path(), world_path(), &wrong[i], &err), DPF_ERR_RANGE);
     assert_null(m);
 
-    m = load(NET CONV(4, 3, ""), (dpf_model_options){.threads = 1});
+    m = world_load(NET CONV(4, 3, ""), (dpf_model_options){.threads = 1});
     dpf_context *c;
     dpf_output_info o;
     size_t index;
@@ -106,96 +54,26 @@ static void test_bad_arguments(void **unused) {
     dpf_model_free(m);
 }
 
-static const char detector[] =
-    NET CONV(32, 3, "batch_normalize=1\nactivation=leaky") "[maxpool]\nsize=2\nstride=2\n" CONV(
-        48, 3,
-        "activation=mish") "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" CONV(24, 3,
-                                                                             "activation=swish") "[shortcut]\nfrom=-"
-                                                                                                 "2\nactivation="
-                                                                                                 "linear\n[route]"
-                                                                                                 "\nlayers=-1,"
-                                                                                                 "2\n" CONV(16, 1,
-                                                                                                            "activat"
-                                                                                                            "ion="
-                                                                                                            "linear")
-                                                                                                     YOLO;
-
-typedef struct job {
-    const dpf_model *model;
-    const float *input, *want;
-    int bad;
-} job;
-
-static void *run_job(void *at) {
-    job *j = at;
-    dpf_context *c;
-    dpf_error err;
-    dpf_output_info o;
-    dpf_model_info info;
-    const float *got;
-    dpf_model_get_info(j->model, &info);
-    j->bad = dpf_context_new(&c, j->model, &err) != DPF_OK;
-    for (int i = 0; i < 20 && !j->bad; i++) {
-        j->bad = dpf_context_set_planes(c, 0, j->input, &err) || dpf_context_run(c, &err) ||
-                 dpf_model_output(j->model, info.outputs - 1, &o, &err) ||
-                 dpf_context_output(c, 0, info.outputs - 1, &got, &err) ||
-                 memcmp(got, j->want, o.floats * sizeof *got) != 0;
-    }
-    dpf_context_free(c);
-    return NULL;
-}
-
-/* Two inputs on one model and one on another, all at once: bit for bit what each gives alone. */
-static void test_threads(void **unused) {
-    (void)unused;
-    dpf_model *a = load(detector, (dpf_model_options){.threads = 2, .sparsity = 0.8});
-    dpf_model *b = load(detector, (dpf_model_options){.threads = 1, .seed = 3, .kernels = DPF_KERNELS_DENSE});
-    job jobs[3] = {{.model = a}, {.model = a}, {.model = b}};
-    pthread_t threads[3];
-    float *inputs[3], *want[3];
-    for (size_t i = 0; i < 3; i++) {
-        dpf_context *c;
-        dpf_error err;
-        size_t count;
-        inputs[i] = random_input(32 * 32 * 3, i);
-        assert_int_equal(dpf_context_new(&c, jobs[i].model, &err), DPF_OK);
-        want[i] = run(jobs[i].model, c, inputs[i], &count);
-        dpf_context_free(c);
-        jobs[i].input = inputs[i];
-        jobs[i].want = want[i];
-    }
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, run_job, &jobs[i]), 0);
-    for (size_t i = 0; i < 3; i++) {
-        pthread_join(threads[i], NULL);
-        assert_false(jobs[i].bad);
-        free(inputs[i]);
-        free(want[i]);
-    }
-    dpf_model_free(a);
-    dpf_model_free(b);
-}
-
 /* Engines, threads, batch and memory plan change how it is computed, not what. */
 static void test_options_agree(void **unused) {
     (void)unused;
-    float *input = random_input(32 * 32 * 3, 9), *want = NULL;
+    float *input = world_input(32 * 32 * 3, 9), *want = NULL;
     size_t count = 0;
     for (int i = 0; i < 24; i++) {
         const int batch = 1 + 2 * (i / 12);
-        dpf_model *m = load(detector, (dpf_model_options){.threads = 1 + i % 2,
-                                                          .batch = batch,
-                                                          .kernels = (dpf_kernels)(i % 6),
-                                                          .tune = i % 12 >= 6,
-                                                          .keep_layers = i % 4 == 3,
-                                                          .sparsity = 0.8});
+        dpf_model *m = world_load(world_detector, (dpf_model_options){.threads = 1 + i % 2,
+                                                                      .batch = batch,
+                                                                      .kernels = (dpf_kernels)(i % 6),
+                                                                      .tune = i % 12 >= 6,
+                                                                      .keep_layers = i % 4 == 3,
+                                                                      .sparsity = 0.8});
         dpf_context *c;
         dpf_error err;
         dpf_model_info info;
         assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
         for (int k = 1; k < batch; k++)
             assert_int_equal(dpf_context_set_planes(c, k, input, &err), DPF_OK);
-        float *got = run(m, c, input, &count);
+        float *got = world_run(m, c, input, &count);
         dpf_model_get_info(m, &info);
         assert_true(info.useful < 0.35 * info.multiply_adds);
         for (size_t k = 0; k < count && want; k++)
@@ -221,8 +99,8 @@ static void test_options_agree(void **unused) {
 /* What oneDNN takes for itself during a run it gives back. */
 static void test_no_allocation(void **unused) {
     (void)unused;
-    dpf_model *m = load(detector, (dpf_model_options){.threads = 2, .sparsity = 0.8});
-    float *input = random_input(32 * 32 * 3, 9);
+    dpf_model *m = world_load(world_detector, (dpf_model_options){.threads = 2, .sparsity = 0.8});
+    float *input = world_input(32 * 32 * 3, 9);
     dpf_context *c;
     dpf_error err;
     assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
@@ -259,7 +137,7 @@ static void test_kernels(void **unused) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dpf_step_info info;
         dpf_error err;
-        dpf_model *m = load(text, (dpf_model_options){.threads = 1, .kernels = cases[i].kernels});
+        dpf_model *m = world_load(text, (dpf_model_options){.threads = 1, .kernels = cases[i].kernels});
         const char *found[3] = {""};
         size_t count = 0;
         for (size_t k = 0; dpf_model_step(m, k, &info, &err) == DPF_OK; k++)
@@ -273,7 +151,7 @@ static void test_kernels(void **unused) {
     for (int tune = 0; tune < 2; tune++) {
         dpf_step_info info;
         dpf_error err;
-        dpf_model *m = load(text, (dpf_model_options){.threads = 1, .sparsity = 0.7, .tune = tune});
+        dpf_model *m = world_load(text, (dpf_model_options){.threads = 1, .sparsity = 0.7, .tune = tune});
         assert_int_equal(dpf_model_step(m, 0, &info, &err), DPF_OK);
         if (!strstr(info.why, "30.0 % of weights") || !strstr(info.why, tune ? "measured" : "modelled") ||
             !strstr(info.why, "sparse "))
@@ -294,14 +172,14 @@ static void test_maxpool(void **unused) {
         snprintf(text, sizeof text,
                  "[net]\nwidth=%d\nheight=%d\nchannels=5\n[maxpool]\nsize=%d\nstride=%d\npadding=%d\n", w, h, s[2],
                  s[3], s[4]);
-        dpf_model *m = load(text, (dpf_model_options){.threads = 2});
+        dpf_model *m = world_load(text, (dpf_model_options){.threads = 2});
         dpf_context *c;
         dpf_error err;
         dpf_output_info o;
         size_t count;
-        float *in = random_input((size_t)(5 * w * h), i);
+        float *in = world_input((size_t)(5 * w * h), i);
         assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
-        float *out = run(m, c, in, &count);
+        float *out = world_run(m, c, in, &count);
         assert_int_equal(dpf_model_output(m, 0, &o, &err), DPF_OK);
         for (size_t at = 0; at < count; at++) {
             int x0 = (int)(at % o.w) * s[3] - s[4] / 2, y0 = (int)(at / o.w % o.h) * s[3] - s[4] / 2;
@@ -326,8 +204,9 @@ static void test_memory(void **unused) {
     char text[8192] = NET;
     for (int i = 0; i < 40; i++)
         strcat(text, CONV(32, 3, "activation=leaky"));
-    dpf_model *m = load(text, (dpf_model_options){.threads = 1, .kernels = DPF_KERNELS_DIRECT});
-    dpf_model *kept = load(text, (dpf_model_options){.threads = 1, .kernels = DPF_KERNELS_DIRECT, .keep_layers = 1});
+    dpf_model *m = world_load(text, (dpf_model_options){.threads = 1, .kernels = DPF_KERNELS_DIRECT});
+    dpf_model *kept =
+        world_load(text, (dpf_model_options){.threads = 1, .kernels = DPF_KERNELS_DIRECT, .keep_layers = 1});
     dpf_model_info info, all;
     dpf_model_get_info(m, &info);
     dpf_model_get_info(kept, &all);
@@ -344,7 +223,7 @@ static void test_boxes(void **unused) {
     static const char head[] =
         "[net]\nwidth=2\nheight=1\nchannels=16\n[yolo]\nmask=0,1\nanchors=1,1,2,1\nclasses=3\nnum=2\nnew_coords=1\n"
         "scale_x_y=2\n";
-    dpf_model *m = load(head, (dpf_model_options){.threads = 1});
+    dpf_model *m = world_load(head, (dpf_model_options){.threads = 1});
     dpf_context *c;
     dpf_error err;
     const dpf_object *found;
@@ -390,9 +269,9 @@ static void test_boxes(void **unused) {
 static void test_fork_layers(void **unused) {
     (void)unused;
     dpf_model *m =
-        load("[net]\nwidth=4\nheight=4\nchannels=3\n[reorg3d]\nstride=2\n[avgpool]\n[scale_channels]\nfrom=0\n"
-             "[sam]\nfrom=0\n[activation]\nactivation=relu6\n[local_avgpool]\nsize=2\nstride=2\npadding=0\n",
-             (dpf_model_options){.threads = 1, .keep_layers = 1});
+        world_load("[net]\nwidth=4\nheight=4\nchannels=3\n[reorg3d]\nstride=2\n[avgpool]\n[scale_channels]\nfrom=0\n"
+                   "[sam]\nfrom=0\n[activation]\nactivation=relu6\n[local_avgpool]\nsize=2\nstride=2\npadding=0\n",
+                   (dpf_model_options){.threads = 1, .keep_layers = 1});
     dpf_context *c;
     dpf_error err;
     float in[48];
@@ -426,25 +305,11 @@ static void test_fork_layers(void **unused) {
     dpf_model_free(m);
 }
 
-static int setup(void **unused) {
-    (void)unused;
-    if (!mkdtemp(folder))
-        return 1;
-    snprintf(path, sizeof path, "%s/net.cfg", folder);
-    return 0;
-}
-
-static int teardown(void **unused) {
-    (void)unused;
-    unlink(path);
-    return rmdir(folder);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_threads),       cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_options_agree), cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_kernels),
-        cmocka_unit_test(test_maxpool),       cmocka_unit_test(test_boxes),         cmocka_unit_test(test_fork_layers),
+        cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_memory),      cmocka_unit_test(test_options_agree),
+        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_kernels),     cmocka_unit_test(test_maxpool),
+        cmocka_unit_test(test_boxes),         cmocka_unit_test(test_fork_layers),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

@@ -16,23 +16,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dpf/dpf.h"
+#include "runtime_world.h"
 
-#define NET "[net]\nwidth=32\nheight=32\nchannels=3\n"
-#define CONV(filters, size, more) "[convolutional]\nsize=" #size "\npad=1\nfilters=" #filters "\n" more "\n"
-#define YOLO "[yolo]\nmask=0,1\nanchors=4,5,10,12\nclasses=3\nnum=2\n"
-
-static char folder[] = "/tmp/dpf-bad-XXXXXX", path[64], weights[64];
+static const char *path;
+static char weights[80];
 
 static void write_bytes(const char *to, const void *bytes, size_t size) {
     FILE *file = fopen(to, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
-}
-
-static void write_cfg(const char *text) {
-    write_bytes(path, text, strlen(text));
 }
 
 typedef struct bad_model {
@@ -85,7 +78,7 @@ static void test_bad_models(void **unused) {
         dpf_model *m = (dpf_model *)&bad;
         dpf_error err = {.text = ""};
         const dpf_model_options o = {.random = 1};
-        write_cfg(bad[i].text);
+        world_write(bad[i].text);
         dpf_status status = dpf_model_load(&m, path, NULL, &o, &err);
         if (status == DPF_OK && bad[i].status != DPF_OK)
             fail_msg("accepted: %s", bad[i].text);
@@ -175,7 +168,7 @@ static void refuse_value(const bounded *o, const char *value) {
     dpf_error err = {.text = ""};
     const dpf_model_options random = {.random = 1, .threads = 1};
     snprintf(text, sizeof text, "%s%s=%s\n%s", o->text, o->key, value, strstr(o->text, "\n[") ? "" : CONV(4, 3, ""));
-    write_cfg(text);
+    world_write(text);
     snprintf(place, sizeof place, "%s:%d:", path, count_lines(o->text) + 1);
     snprintf(got, sizeof got, "%s=%s", o->key, value);
     if (dpf_model_load(&m, path, NULL, &random, &err) == DPF_OK)
@@ -224,7 +217,7 @@ static void test_overflow(void **unused) {
             dpf_model *m;
             dpf_error err = {.text = ""};
             const dpf_model_options o = {.random = 1, .threads = 1, .batch = batch};
-            write_cfg(texts[i]);
+            world_write(texts[i]);
             if (dpf_model_load(&m, path, NULL, &o, &err) == DPF_OK)
                 fail_msg("accepted: %s", texts[i]);
             if (m || !strstr(err.text, path))
@@ -246,7 +239,7 @@ static void test_weights(void **unused) {
     dpf_error err;
     for (size_t i = 0; i < FLOATS; i++)
         file.values[i] = (float)i / FLOATS;
-    write_cfg(NET CONV(4, 3, ""));
+    world_write(NET CONV(4, 3, ""));
     unlink(weights);
     assert_int_equal(dpf_model_load(&m, path, weights, NULL, &err), DPF_ERR_IO);
     static const size_t cuts[] = {0, 1, 11, 12, 19, 20, 21, 24, 24 + 4 * 4, 24 + 4 * (FLOATS - 2)};
@@ -262,25 +255,22 @@ static void test_weights(void **unused) {
     if (dpf_model_load(&m, path, weights, NULL, &err) != DPF_OK)
         fail_msg("%s", err.text);
     dpf_model_free(m);
-    write_cfg(NET CONV(8, 3, ""));
+    world_write(NET CONV(8, 3, ""));
     assert_int_not_equal(dpf_model_load(&m, path, weights, NULL, &err), DPF_OK);
     assert_non_null(strstr(err.text, weights));
 }
 
 static int setup(void **unused) {
-    (void)unused;
-    if (!mkdtemp(folder))
+    if (world_setup(unused))
         return 1;
-    snprintf(path, sizeof path, "%s/net.cfg", folder);
-    snprintf(weights, sizeof weights, "%s/net.weights", folder);
+    path = world_path();
+    snprintf(weights, sizeof weights, "%s.weights", path);
     return 0;
 }
 
 static int teardown(void **unused) {
-    (void)unused;
-    unlink(path);
     unlink(weights);
-    return rmdir(folder);
+    return world_teardown(unused);
 }
 
 int main(void) {
