@@ -53,7 +53,8 @@ void same(const char *what, const char *text, const float *a, const float *b, si
     float largest = 0, worst = 0;
     size_t where = 0;
     for (size_t i = 0; i < n; ++i) {
-        assert_true(isfinite(a[i]) && isfinite(b[i]));
+        if (!isfinite(a[i]) || !isfinite(b[i]))
+            fail_msg("%s at %zu: ours %g, Darknet's %g\n%s", what, i, (double)a[i], (double)b[i], text);
         if (fabsf(b[i]) > largest)
             largest = fabsf(b[i]);
         if (fabsf(a[i] - b[i]) > worst) {
@@ -115,4 +116,22 @@ void open_pair(pass *ours, pass *theirs, const char *text, int blocked) {
     if (blocked)
         assert_int_equal(dn_hooks_block(&ours->hooks, &err), DPF_OK);
     copy_weights(ours->net, theirs->net);
+}
+
+void two_iterations(pass *p, float *input, const float *gradient) {
+    layer last = p->net->layers[p->net->n - 1];
+    p->net->train = 1;
+    memcpy(p->net->input, input, sizeof(float) * (size_t)p->net->inputs * (size_t)p->net->batch);
+    for (int turn = 0; turn < 2; ++turn) {
+        forward_network(p->net);
+        memcpy(last.delta, gradient, sizeof(float) * (size_t)last.outputs * (size_t)last.batch);
+        backward_network(p->net);
+    }
+}
+
+void update_all(pass *p) {
+    update_args args = {.batch = p->net->batch, .learning_rate = 0.1f, .momentum = 0.9f, .decay = 0.0005f, .t = 1};
+    for (int i = 0; i < p->net->n; ++i)
+        if (p->net->layers[i].update)
+            p->net->layers[i].update(p->net->layers[i], args);
 }

@@ -19,6 +19,11 @@ void close_pass(pass *p);
 /* Ours and Darknet's with the same weights; blocked: tensors in blocks of channels where we can. */
 void open_pair(pass *ours, pass *theirs, const char *text, int blocked);
 
+/* Two iterations by Darknet's own loops, so that deltas and gradients of the first meet the second. */
+void two_iterations(pass *p, float *input, const float *gradient);
+
+void update_all(pass *p);
+
 /* Fails the test unless each of n values lies within tolerance times the largest of b. */
 void same(const char *what, const char *text, const float *a, const float *b, size_t n, float tolerance);
 

@@ -54,13 +54,6 @@ static void compare_layer(const char *text, const layer *a, const layer *b, floa
         compare_parameters(text, a, b, tolerance);
 }
 
-static void update_all(pass *p) {
-    update_args args = {.batch = p->net->batch, .learning_rate = 0.1f, .momentum = 0.9f, .decay = 0.0005f, .t = 1};
-    for (int i = 0; i < p->net->n; ++i)
-        if (p->net->layers[i].update)
-            p->net->layers[i].update(p->net->layers[i], args);
-}
-
 static void compare(const char *text, float tolerance) {
     pass ours, theirs;
     open_pair(&ours, &theirs, text, 0);
@@ -188,18 +181,6 @@ static void test_one_by_one_adds(void **state) {
 }
 
 /* --- networks whose tensors are in blocks of channels -------------------------------- */
-
-/* Two iterations by Darknet's own loops, so that deltas and gradients of the first meet the second. */
-static void two_iterations(pass *p, float *input, const float *gradient) {
-    layer last = p->net->layers[p->net->n - 1];
-    p->net->train = 1;
-    memcpy(p->net->input, input, sizeof(float) * (size_t)p->net->inputs * (size_t)p->net->batch);
-    for (int turn = 0; turn < 2; ++turn) {
-        forward_network(p->net);
-        memcpy(last.delta, gradient, sizeof(float) * (size_t)last.outputs * (size_t)last.batch);
-        backward_network(p->net);
-    }
-}
 
 /* What nobody clears must be overwritten: NaN that is left shows in every gradient behind it. */
 static int spoil(pass *p) {

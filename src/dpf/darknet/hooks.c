@@ -32,6 +32,7 @@ static dn_hook *find(const layer *l) {
 
 static void free_conv(dn_hook *hook) {
     dpf_conv_free(hook->conv);
+    dn_sparse_free(&hook->sparse);
     free(hook->work);
     hook->conv = NULL;
     hook->work = NULL;
@@ -43,19 +44,24 @@ static dpf_status new_conv(dn_hook *hook, const dpf_conv_shape *shape, dpf_error
     blocks |= dn_layout_blocked(layout, hook->layer) ? DPF_BLOCK_Y : 0;
     dpf_status status = blocks ? dpf_conv_new_blocked(&hook->conv, shape, blocks, hook->owner->threads, err)
                                : dpf_conv_new(&hook->conv, shape, hook->owner->threads, DPF_CONV_AUTO, err);
-    if (status != DPF_OK || !(blocks & DPF_BLOCK_Y))
-        return status;
+    if (status == DPF_OK && hook->pruned && !hook->owner->dense_kernels)
+        status = dn_sparse_new(&hook->sparse, &hook->owner->memory, hook->conv, blocks, err);
     size_t bytes = sizeof(float) * dpf_block_norm_work((size_t)shape->batch, (size_t)shape->n);
-    hook->work = malloc(bytes);
-    if (hook->work)
-        return DPF_OK;
-    free_conv(hook);
-    return dpf_fail_memory(err, bytes, "batch normalisation");
+    if (status == DPF_OK && (blocks & DPF_BLOCK_Y) && !(hook->work = malloc(bytes)))
+        status = dpf_fail_memory(err, bytes, "batch normalisation");
+    if (status != DPF_OK)
+        free_conv(hook);
+    return status;
+}
+
+/* Notes what went wrong in a layer, if it is the first. */
+static void note(dn_hook *hook, const dpf_error *error) {
+    if (hook->owner->error.status == DPF_OK)
+        dpf_fail(&hook->owner->error, error->status, "layer %d (convolutional): %.900s", hook->layer, error->text);
 }
 
 /* The convolution for the layer's present shape; NULL after noting the error. */
 static dpf_conv *conv_for(dn_hook *hook, const layer *l) {
-    dn_hooks *hooks = hook->owner;
     const dpf_conv_shape shape = {l->batch, l->c, l->h, l->w, l->n, l->size, l->stride, l->pad, l->groups};
     if (hook->conv) {
         const dpf_conv_shape *now = dpf_conv_get_shape(hook->conv);
@@ -64,9 +70,14 @@ static dpf_conv *conv_for(dn_hook *hook, const layer *l) {
         free_conv(hook);
     }
     dpf_error error;
-    if (new_conv(hook, &shape, &error) != DPF_OK && hooks->error.status == DPF_OK)
-        dpf_fail(&hooks->error, error.status, "layer %d (convolutional): %.900s", hook->layer, error.text);
+    if (new_conv(hook, &shape, &error) != DPF_OK)
+        note(hook, &error);
     return hook->conv;
+}
+
+static void convolve(const dn_hook *hook, const float *x, const float *weights, float *y, const dpf_chunk_hook *after) {
+    if (!dn_sparse_run_forward(&hook->sparse, &hook->owner->memory, x, y, after))
+        dpf_conv_forward_hooked(hook->conv, x, weights, y, after);
 }
 
 static dpf_norm norm_of(const dn_hook *hook, const layer *l) {
@@ -111,20 +122,22 @@ static void forward_blocked(const dn_hook *hook, const layer *l, const network *
     dpf_block_norm norm = block_norm_of(hook, l);
     if (l->batch_normalize && net->train) {
         const dpf_chunk_hook after = {take_statistics, &norm};
-        dpf_conv_forward_hooked(hook->conv, net->input, weights, l->x, &after);
+        convolve(hook, net->input, weights, l->x, &after);
         dpf_block_norm_forward_train(&norm, l->output);
         return;
     }
     const dpf_chunk_hook after = {apply_norm, &norm};
     dpf_block_norm_prepare(&norm);
-    dpf_conv_forward_hooked(hook->conv, net->input, weights, l->output, &after);
+    convolve(hook, net->input, weights, l->output, &after);
 }
 
 static void forward(layer l, network net) {
     dn_hook *hook = find(&l);
-    dpf_conv *conv = conv_for(hook, &l);
-    if (!conv)
+    dpf_error error;
+    if (!conv_for(hook, &l))
         return;
+    if (dn_sparse_refresh(&hook->sparse, hook->owner->pruner, hook->tensor, &error) != DPF_OK)
+        note(hook, &error);
     const float *weights = hook->pruned ? hook->pruned : l.weights;
     if (hook->work) {
         forward_blocked(hook, &l, &net, weights);
@@ -133,7 +146,7 @@ static void forward(layer l, network net) {
     dpf_norm norm = norm_of(hook, &l);
     int statistics = l.batch_normalize && net.train; /* keep the input of the normalisation for backward */
     float *y = statistics ? l.x : l.output;
-    dpf_conv_forward(conv, net.input, weights, y);
+    convolve(hook, net.input, weights, y, NULL);
     if (statistics)
         dpf_norm_forward_train(&norm, l.x, l.output);
     else
@@ -145,17 +158,22 @@ static void backward(layer l, network net) {
     if (!hook->conv)
         return;
     const float *weights = hook->pruned ? hook->pruned : l.weights;
-    int set = dn_layout_sets(&hook->owner->layout, hook->layer - 1, hook->layer);
+    dpf_conv_gradients gradients = {.x = net.input, .w = weights, .dw = l.weight_updates, .dx = net.delta};
+    dn_sparse_backward sparse;
+    gradients.set_dx = dn_layout_sets(&hook->owner->layout, hook->layer - 1, hook->layer);
+    dn_sparse_use_backward(&hook->sparse, &hook->owner->memory, dpf_conv_get_shape(hook->conv), &gradients, &sparse);
     if (hook->work) {
         dpf_block_norm norm = block_norm_of(hook, &l);
         const dpf_chunk_hook before = {make_gradient, &norm};
         dpf_block_norm_backward(&norm, l.delta);
-        dpf_conv_backward_hooked(hook->conv, net.input, weights, NULL, &before, l.weight_updates, net.delta, set);
+        gradients.before = &before;
+        dpf_conv_backward_hooked(hook->conv, &gradients);
         return;
     }
     dpf_norm norm = norm_of(hook, &l);
     dpf_norm_backward(&norm, l.x, l.output, l.delta);
-    dpf_conv_backward_hooked(hook->conv, net.input, weights, l.delta, NULL, l.weight_updates, net.delta, set);
+    gradients.dy = l.delta;
+    dpf_conv_backward_hooked(hook->conv, &gradients);
 }
 
 static void update(layer l, update_args args) {
@@ -227,6 +245,7 @@ dpf_status dn_hooks_attach(dn_hooks *hooks, dpf_error *err) {
     if (!hooks->hooks)
         return dpf_fail_memory(err, (size_t)net->n * sizeof *hooks->hooks, "the hooks");
     dn_layers_set_threads(hooks->threads);
+    hooks->memory.threads = hooks->threads;
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
         if (!can_hook(l)) {
@@ -252,6 +271,7 @@ void dn_hooks_prune(dn_hooks *hooks, dpf_pruner *pruner, const size_t *which) {
     hooks->pruner = pruner;
     for (size_t i = 0; i < dpf_pruner_tensors(pruner); ++i) {
         hooks->hooks[which[i]].pruned = dpf_pruner_pruned(pruner, i);
+        hooks->hooks[which[i]].tensor = i;
         hooks->last_pruned_key = hooks->hooks[which[i]].key;
     }
 }
@@ -265,6 +285,8 @@ void dn_hooks_detach(dn_hooks *hooks) {
     for (size_t i = 0; i < hooks->count; ++i)
         free_conv(&hooks->hooks[i]);
     dn_layout_free(&hooks->layout);
+    free(hooks->memory.scratch);
+    hooks->memory = (dn_sparse_memory){0};
     free(hooks->hooks);
     hooks->hooks = NULL;
     hooks->count = 0;

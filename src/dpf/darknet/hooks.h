@@ -13,6 +13,7 @@
 #include "../core/pruner.h"
 #include "../kernels/conv.h"
 #include "layout.h"
+#include "sparse.h"
 
 typedef struct dn_hook {
     struct dn_hooks *owner;
@@ -21,6 +22,8 @@ typedef struct dn_hook {
     dpf_conv *conv;                  /* built at the first forward, rebuilt when the shape changes */
     float *work;                     /* of dpf_block_norm, where the output is in blocks; made with conv */
     const float *pruned;             /* w~ of the pruner, or NULL: the layer runs on its own weights */
+    size_t tensor;                   /* of the pruner, where pruned is set */
+    dn_sparse sparse;                /* made with conv */
     void (*forward)(layer, network); /* Darknet's own three */
     void (*backward)(layer, network);
     void (*update)(layer, update_args);
@@ -35,6 +38,8 @@ typedef struct dn_hooks {
     const float *last_pruned_key; /* the last prunable layer: when it is updated, all are */
     dpf_error error;              /* the first thing that went wrong inside a callback */
     dn_layout layout;             /* all plain unless dn_hooks_block was called */
+    int dense_kernels;            /* 1: pruned layers run on dense kernels, too */
+    dn_sparse_memory memory;
     struct dn_hooks *next;
 } dn_hooks;
 

@@ -97,21 +97,25 @@ const char *dpf_conv_backend_name(const dpf_conv *conv) {
     return conv->backend->name;
 }
 
+int dpf_conv_chunk(const dpf_conv *conv) {
+    return conv->backend->chunk ? conv->backend->chunk(conv->state) : 0;
+}
+
 void dpf_conv_forward(dpf_conv *conv, const float *x, const float *w, float *y) {
     conv->backend->forward(conv->state, x, w, y, NULL);
 }
 
 void dpf_conv_backward(dpf_conv *conv, const float *x, const float *w, const float *dy, float *dw, float *dx) {
-    conv->backend->backward(conv->state, x, w, dy, NULL, dw, dx, 0);
+    const dpf_conv_gradients gradients = {.x = x, .w = w, .dy = dy, .dw = dw, .dx = dx};
+    conv->backend->backward(conv->state, &gradients);
 }
 
 void dpf_conv_forward_hooked(dpf_conv *conv, const float *x, const float *w, float *y, const dpf_chunk_hook *after) {
     conv->backend->forward(conv->state, x, w, y, after);
 }
 
-void dpf_conv_backward_hooked(dpf_conv *conv, const float *x, const float *w, const float *dy,
-                              const dpf_chunk_hook *before, float *dw, float *dx, int set_dx) {
-    conv->backend->backward(conv->state, x, w, dy, before, dw, dx, set_dx);
+void dpf_conv_backward_hooked(dpf_conv *conv, const dpf_conv_gradients *gradients) {
+    conv->backend->backward(conv->state, gradients);
 }
 
 int dpf_conv_can_block(void) {

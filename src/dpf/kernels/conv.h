@@ -46,6 +46,16 @@ typedef struct dpf_chunk_hook {
     void *context;
 } dpf_chunk_hook;
 
+/* Another way to the gradient of the input: with one, a convolution computes that of the
+ * weights alone. Called by worker `worker` (fewer than threads) for pictures first .. first +
+ * span - 1, whose dy is given. */
+typedef struct dpf_input_hook {
+    int span; /* a multiple of dpf_conv_chunk that divides the batch */
+    void (*run)(void *context, int worker, int first, const float *dy);
+    void *context;
+    float *room; /* a span of dy for each thread, aligned to 64 bytes, where a dpf_chunk_hook makes dy */
+} dpf_input_hook;
+
 typedef struct dpf_conv dpf_conv;
 
 /* Which tensors are in blocks of 16 channels: a sum of these. */
@@ -66,6 +76,10 @@ void dpf_conv_free(dpf_conv *conv);
 const dpf_conv_shape *dpf_conv_get_shape(const dpf_conv *conv);
 const char *dpf_conv_backend_name(const dpf_conv *conv); /* "oneDNN" or "OpenBLAS" */
 
+/* Pictures that are convolved at a time, each chunk by one thread; 0: not cut up so, and no
+ * dpf_input_hook is possible. */
+int dpf_conv_chunk(const dpf_conv *conv);
+
 /* 1: this build and CPU run convolutions on blocked tensors. */
 int dpf_conv_can_block(void);
 
@@ -80,11 +94,19 @@ void dpf_conv_forward(dpf_conv *conv, const float *x, const float *w, float *y);
  * is NULL. Both accumulate, as Darknet's layers do. */
 void dpf_conv_backward(dpf_conv *conv, const float *x, const float *w, const float *dy, float *dw, float *dx);
 
-/* The same with a hook, where y is blocked: `after` sees each chunk of y; `before` writes
- * each chunk of dy, which exists nowhere else (dy is NULL). Each may be NULL. set_dx = 1:
- * dx is overwritten instead of added to. */
+/* The same with a hook, where y is blocked: `after` sees each chunk of y. */
 void dpf_conv_forward_hooked(dpf_conv *conv, const float *x, const float *w, float *y, const dpf_chunk_hook *after);
-void dpf_conv_backward_hooked(dpf_conv *conv, const float *x, const float *w, const float *dy,
-                              const dpf_chunk_hook *before, float *dw, float *dx, int set_dx);
+
+/* What a backward pass reads and writes, and how. */
+typedef struct dpf_conv_gradients {
+    const float *x, *w;
+    const float *dy;              /* or NULL with `before`, where y is blocked: */
+    const dpf_chunk_hook *before; /* writes each chunk of dy, which exists nowhere else */
+    const dpf_input_hook *input;  /* or NULL; with it, dx is not looked at */
+    float *dw;                    /* added to */
+    float *dx;                    /* or NULL */
+    int set_dx;                   /* 1: dx is overwritten instead of added to */
+} dpf_conv_gradients;
+void dpf_conv_backward_hooked(dpf_conv *conv, const dpf_conv_gradients *gradients);
 
 #endif

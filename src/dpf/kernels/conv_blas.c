@@ -141,13 +141,10 @@ static void blas_forward(void *state, const float *x, const float *w, float *y, 
     blas_run(state, x, w, y, NULL, NULL);
 }
 
-static void blas_backward(void *state, const float *x, const float *w, const float *dy, const dpf_chunk_hook *before,
-                          float *dw, float *dx, int set_dx) {
+static void blas_backward(void *state, const dpf_conv_gradients *g) { /* hooks and set_dx: as above */
     blas_conv *conv = state;
-    (void)before;
-    (void)set_dx;
-    blas_run(conv, x, w, NULL, dy, dx);
-    dpf_sum_parts(dw, conv->dw, conv->weights, conv->weights, conv->threads, conv->threads);
+    blas_run(conv, g->x, g->w, NULL, g->dy, g->dx);
+    dpf_sum_parts(g->dw, conv->dw, conv->weights, conv->weights, conv->threads, conv->threads);
 }
 
-const conv_backend dpf_conv_blas = {"OpenBLAS", blas_create, blas_destroy, blas_forward, blas_backward};
+const conv_backend dpf_conv_blas = {"OpenBLAS", blas_create, blas_destroy, NULL, blas_forward, blas_backward};

@@ -375,18 +375,18 @@ static void point(worker *me, enum tensor t, const float *at) {
     dnnl_memory_set_data_handle(me->memory[t], (void *)at); /* inputs are only read */
 }
 
-/* The chunks [*first, *last) that worker w does. */
-static void share_of(const dnnl_conv *conv, int w, int *first, int *last) {
-    int chunks = conv->s.batch / conv->chunk;
-    *first = (int)((long)chunks * w / conv->workers);
-    *last = (int)((long)chunks * (w + 1) / conv->workers);
+/* The chunks [*first, *last) that worker w does; together: chunks that are not to be parted. */
+static void share_of(const dnnl_conv *conv, int w, int together, int *first, int *last) {
+    long parts = conv->s.batch / (conv->chunk * together);
+    *first = (int)(parts * w / conv->workers) * together;
+    *last = (int)(parts * (w + 1) / conv->workers) * together;
 }
 
 static void forward_worker(dnnl_conv *conv, int w, const float *x, float *y, const dpf_chunk_hook *after) {
     worker *me = &conv->team[w];
     size_t x_step = chunk_floats(conv, X), y_step = chunk_floats(conv, Y);
     int first, last;
-    share_of(conv, w, &first, &last);
+    share_of(conv, w, 1, &first, &last);
     for (int c = first; c < last; ++c) {
         point(me, X, x + (size_t)c * x_step);
         point(me, Y, y + (size_t)c * y_step);
@@ -433,24 +433,20 @@ static void input_gradient(dnnl_conv *conv, worker *me, float *dx, int set_dx) {
     run_step(conv, me, D_TO_DX);
 }
 
-typedef struct gradients {
-    const float *x, *dy;
-    const dpf_chunk_hook *before; /* makes dy when it is not NULL */
-    float *dx;
-    int set_dx;
-} gradients;
-
-static void backward_worker(dnnl_conv *conv, int w, const gradients *g) {
+static void backward_worker(dnnl_conv *conv, int w, const dpf_conv_gradients *g) {
     worker *me = &conv->team[w];
+    const dpf_input_hook *input = g->input;
     size_t x_step = chunk_floats(conv, X), y_step = chunk_floats(conv, Y);
     size_t dw_floats = dnnl_memory_desc_get_size(&conv->md[G_DW]) / sizeof(float);
-    int first, last, one_dy = conv->alias[G_DY] != G_DY;
-    share_of(conv, w, &first, &last);
+    int first, last, one_dy = conv->alias[G_DY] != G_DY, span = input ? input->span / conv->chunk : 1;
+    share_of(conv, w, span, &first, &last);
     for (int c = first; c < last; ++c) {
+        float *made = input ? input->room + (size_t)(w * span + c % span) * y_step : me->made_dy;
+        const float *dy = g->before ? made : g->dy + (size_t)c * y_step;
         if (g->before)
-            g->before->run(g->before->context, c * conv->chunk, conv->chunk, conv->inner, me->made_dy);
+            g->before->run(g->before->context, c * conv->chunk, conv->chunk, conv->inner, made);
         point(me, X, g->x + (size_t)c * x_step);
-        point(me, Y, g->before ? me->made_dy : g->dy + (size_t)c * y_step);
+        point(me, Y, dy);
         run_step(conv, me, X_TO_G);
         run_step(conv, me, Y_TO_D);
         if (!one_dy)
@@ -461,7 +457,9 @@ static void backward_worker(dnnl_conv *conv, int w, const gradients *g) {
         else
             for (size_t i = 0; i < dw_floats; ++i)
                 me->sum_dw[i] += me->buffer[G_DW][i];
-        if (g->dx)
+        if (input && (c + 1) % span == 0)
+            input->run(input->context, w, (c + 1 - span) * conv->chunk, dy - (size_t)(span - 1) * y_step);
+        else if (!input && g->dx)
             input_gradient(conv, me, g->dx + (size_t)c * x_step, g->set_dx);
     }
     float *part = conv->parts + (size_t)w * conv->weights;
@@ -474,22 +472,26 @@ static void backward_worker(dnnl_conv *conv, int w, const gradients *g) {
     run_step(conv, me, G_TO_DW);
 }
 
-static void onednn_backward(void *state, const float *x, const float *w, const float *dy, const dpf_chunk_hook *before,
-                            float *dw, float *dx, int set_dx) {
+static void onednn_backward(void *state, const dpf_conv_gradients *g) {
     dnnl_conv *conv = state;
-    const gradients g = {x, dy, before, dx, set_dx};
-    convert_weights(conv, w, W_TO_D);
+    if (!g->input)
+        convert_weights(conv, g->w, W_TO_D);
     if (conv->workers == 1) {
-        backward_worker(conv, 0, &g);
+        backward_worker(conv, 0, g);
     } else {
 #pragma omp parallel num_threads(conv->workers)
         for (int t = omp_get_thread_num(); t < conv->workers; t += omp_get_num_threads())
-            backward_worker(conv, t, &g);
+            backward_worker(conv, t, g);
     }
-    dpf_sum_parts(dw, conv->parts, conv->weights, conv->weights, conv->workers,
+    dpf_sum_parts(g->dw, conv->parts, conv->weights, conv->weights, conv->workers,
                   conv->workers > 1 ? conv->workers : conv->inner);
 }
 
-const conv_backend dpf_conv_dnnl = {"oneDNN", onednn_create, onednn_destroy, onednn_forward, onednn_backward};
+static int onednn_chunk(const void *state) {
+    return ((const dnnl_conv *)state)->chunk;
+}
+
+const conv_backend dpf_conv_dnnl = {"oneDNN",     onednn_create,  onednn_destroy,
+                                    onednn_chunk, onednn_forward, onednn_backward};
 
 #endif

@@ -12,10 +12,10 @@ typedef struct conv_backend {
     /* blocks: as for dpf_conv_new_blocked */
     dpf_status (*create)(void **state, const dpf_conv_shape *shape, int blocks, int threads, dpf_error *err);
     void (*destroy)(void *state);
-    /* after, before: NULL, or hooks of a convolution whose y is blocked (then dy is NULL). */
+    int (*chunk)(const void *state); /* see dpf_conv_chunk; NULL: 0 */
+    /* after: NULL, or the hook of a convolution whose y is blocked. */
     void (*forward)(void *state, const float *x, const float *w, float *y, const dpf_chunk_hook *after);
-    void (*backward)(void *state, const float *x, const float *w, const float *dy, const dpf_chunk_hook *before,
-                     float *dw, float *dx, int set_dx);
+    void (*backward)(void *state, const dpf_conv_gradients *gradients);
 } conv_backend;
 
 extern const conv_backend dpf_conv_blas;

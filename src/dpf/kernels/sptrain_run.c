@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sptrain: one unit of pictures after another, band by band: rows into planes, the
+ * product, rows back. scratch holds the planes of the source, those of the result, and a
+ * row that nobody reads, for strips that reach over the edge.
+ */
+#include <omp.h>
+#include <string.h>
+
+#include "sptrain_internal.h"
+
+static size_t row_floats(const sp_side *side) {
+    return (size_t)side->w * (side->blocked ? SP_LANES : 1);
+}
+
+static size_t picture_floats(const sp_side *side) {
+    return (size_t)side->maps * (size_t)side->h * (size_t)side->w;
+}
+
+/* Maps that a gather or scatter does at a time. */
+static int maps_together(const sp_side *side) {
+    return side->blocked ? SP_LANES : 1;
+}
+
+/* Start of row `row` of map `map`, in the picture of this lane; -1: outside of it. `row` is that of the first strip. */
+static ptrdiff_t row_at(const sptrain *sp, const sp_side *side, int strip_rows, int lane, int row, int map) {
+    int r = row + lane / sp->unit * strip_rows * side->step;
+    if (r < 0 || r >= side->h)
+        return -1;
+    size_t of_map = ((size_t)map * (size_t)side->h) * (size_t)side->w + (size_t)r * row_floats(side);
+    return (ptrdiff_t)((size_t)(lane % sp->unit) * picture_floats(side) + of_map);
+}
+
+static void clear_vectors(float *to, size_t count) {
+    for (size_t i = 0; i < count; ++i)
+        memset(to + i * SP_LANES, 0, SP_LANES * sizeof *to);
+}
+
+/* The columns of the source's planes that no row is copied to; they stay as they are then. */
+static void clear_margins(const sp_pass *p, float *planes) {
+    const sp_side *side = &p->from;
+    size_t columns = (size_t)p->plane_columns, rows = (size_t)(p->band + p->reach);
+    for (int phase = 0; phase < side->step; ++phase) {
+        size_t left = columns, right = 0; /* copied: [left, right) */
+        for (int j = side->first_column; j < side->end; ++j) {
+            size_t at = (size_t)((j + side->shift) / side->step);
+            if ((j + side->shift) % side->step != phase)
+                continue;
+            left = at < left ? at : left;
+            right = at + 1;
+        }
+        right = right < left ? left : right;
+        for (size_t plane = (size_t)phase; plane < (size_t)side->maps * side->phases; plane += (size_t)side->step)
+            for (size_t row = 0; row < rows; ++row) {
+                float *to = planes + plane * side->plane + row * columns * SP_LANES;
+                clear_vectors(to, left);
+                clear_vectors(to + right * SP_LANES, columns - right);
+            }
+    }
+}
+
+/* Rows of the source that positions band .. band + count - 1 of every strip read. */
+static void load_band(const sptrain *sp, const sp_pass *p, const sp_loops *loops, const float *from, int band,
+                      int count, float *planes) {
+    const sp_side *side = &p->from;
+    size_t line = (size_t)p->plane_columns * SP_LANES;
+    int together = maps_together(side), rows = (count + p->reach) * side->step;
+    for (int q = 0; q < rows; ++q) {
+        size_t phase = (size_t)(q % side->step) * (size_t)side->step;
+        float *to = planes + phase * side->plane + (size_t)(q / side->step) * line;
+        for (int map = 0; map < side->maps; map += together, to += (size_t)together * side->map) {
+            const float *lanes[SP_LANES];
+            int inside = 0;
+            for (int lane = 0; lane < SP_LANES; ++lane) {
+                ptrdiff_t at = row_at(sp, side, p->strip_rows, lane, band * side->step + q - side->shift, map);
+                lanes[lane] = at < 0 ? sp->zeros : from + at;
+                inside += at >= 0;
+            }
+            if (inside)
+                (side->blocked ? loops->gather_blocked : loops->gather_plain)(lanes, side, to);
+            for (int m = 0; !inside && m < together; ++m)
+                for (int i = 0; i < side->step; ++i)
+                    clear_vectors(to + (size_t)m * side->map + (size_t)i * side->plane, (size_t)p->plane_columns);
+        }
+    }
+}
+
+static void store_band(const sptrain *sp, const sp_pass *p, const sp_loops *loops, const float *planes, int band,
+                       int count, float *to, int set, float *nowhere) {
+    const sp_side *side = &p->to;
+    size_t line = (size_t)p->columns * SP_LANES;
+    int together = maps_together(side);
+    for (int q = 0; q < count * side->step; ++q) {
+        size_t phase = (size_t)(q % side->step) * (size_t)side->step;
+        const float *from = planes + phase * side->plane + (size_t)(q / side->step) * line;
+        for (int map = 0; map < side->maps; map += together, from += (size_t)together * side->map) {
+            float *lanes[SP_LANES];
+            int inside = 0;
+            for (int lane = 0; lane < SP_LANES; ++lane) {
+                ptrdiff_t at = row_at(sp, side, p->strip_rows, lane, band * side->step + q - side->shift, map);
+                lanes[lane] = at < 0 ? nowhere : to + at;
+                inside += at >= 0;
+            }
+            if (inside)
+                (side->blocked ? loops->scatter_blocked : loops->scatter_plain)(from, side, lanes, set);
+        }
+    }
+}
+
+static void multiply_band(const sp_pass *p, const sp_loops *loops, const float *from, int count, float *to) {
+    int tiles = (p->columns + SP_MAX_TILE - 1) / SP_MAX_TILE;
+    for (int row = 0; row < count; ++row)
+        for (int tile = 0, column = 0; tile < tiles; ++tile) {
+            int width = p->columns / tiles + (tile < p->columns % tiles);
+            const float *in = from + ((size_t)row * (size_t)p->plane_columns + (size_t)column) * SP_LANES;
+            float *out = to + ((size_t)row * (size_t)p->columns + (size_t)column) * SP_LANES;
+            for (int b = 0; b < p->blocks; ++b)
+                loops->tile[width](in, p->rows_packed + p->row_first[b], p->row_first[b + 1] - p->row_first[b],
+                                   p->nonzeros + p->nonzero_first[b], out, p->to.plane, b == 0);
+            column += width;
+        }
+}
+
+static void run_unit(const sptrain *sp, const sp_pass *p, const float *from, float *to, int set, float *scratch) {
+    const sp_loops *loops = sp_loops_for_cpu();
+    float *result = scratch + (size_t)p->from.maps * p->from.map;
+    float *nowhere = scratch + sp->scratch - sp->row_floats;
+    for (int band = 0; band < p->strip_rows; band += p->band) {
+        int count = p->strip_rows - band < p->band ? p->strip_rows - band : p->band;
+        load_band(sp, p, loops, from, band, count, scratch);
+        multiply_band(p, loops, scratch, count, result);
+        store_band(sp, p, loops, result, band, count, to, set, nowhere);
+    }
+}
+
+static void prepare(const sptrain *sp, const sp_pass *p, float *scratch) {
+    clear_margins(p, scratch);
+    memset(scratch + sp->scratch - sp->row_floats, 0, sp->row_floats * sizeof *scratch);
+}
+
+void sptrain_forward(const sptrain *sp, const float *x, float *y, float *scratch, const dpf_chunk_hook *after) {
+    const sp_pass *p = &sp->pass[SP_FORWARD];
+    size_t x_unit = picture_floats(&p->from) * (size_t)sp->unit, y_unit = picture_floats(&p->to) * (size_t)sp->unit;
+    int units = sp->shape.batch / sp->unit;
+#pragma omp parallel num_threads(sp->threads) if (sp->threads > 1)
+    {
+        int team = omp_get_num_threads(), me = omp_get_thread_num();
+        float *own = scratch + (size_t)me * sp->scratch;
+        prepare(sp, p, own);
+        for (int u = (int)((long)units * me / team); u < (int)((long)units * (me + 1) / team); ++u) {
+            run_unit(sp, p, x + (size_t)u * x_unit, y + (size_t)u * y_unit, 1, own);
+            if (after)
+                after->run(after->context, u * sp->unit, sp->unit, 1, y + (size_t)u * y_unit);
+        }
+    }
+}
+
+void sptrain_backward(const sptrain *sp, int count, const float *dy, float *dx, int set_dx, float *scratch) {
+    const sp_pass *p = &sp->pass[SP_BACKWARD];
+    prepare(sp, p, scratch);
+    for (int first = 0; first < count; first += sp->unit)
+        run_unit(sp, p, dy + (size_t)first * picture_floats(&p->from), dx + (size_t)first * picture_floats(&p->to),
+                 set_dx, scratch);
+}

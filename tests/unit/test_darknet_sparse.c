@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pruned networks on the sparse kernels against libdarknet's own functions on the same
+ * w~: outputs, gradients of all weights, pruned ones included, running statistics, and
+ * the dense weights after an update. Tolerance: as in test_darknet_fidelity.c. Activations are
+ * smooth: few weights make values that are 0 but for rounding, and there a kink takes sides.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "darknet_fidelity.h"
+#include "dpf/kernels/cpu.h"
+
+enum { MOST_TENSORS = 8 };
+
+/* A pass whose convolutions are pruned, but for the first and the last. */
+typedef struct pruned_pass {
+    pass p;
+    dpf_pruner *pruner;
+    size_t count, which[MOST_TENSORS]; /* hooks */
+} pruned_pass;
+
+static void prune(pruned_pass *pruned, double sparsity) {
+    dpf_options options = {.sparsity = sparsity,
+                           .update_every = 1,
+                           .schedule = DPF_CONSTANT,
+                           .scope = DPF_LAYER,
+                           .feedback = 1,
+                           .has_end = 1,
+                           .end = 10,
+                           .has_hold = 1,
+                           .hold = 10};
+    dpf_tensor tensors[MOST_TENSORS];
+    dpf_error err;
+    dn_hooks *hooks = &pruned->p.hooks;
+    for (size_t i = 1; i + 1 < hooks->count; ++i) {
+        const layer *l = &hooks->net->layers[hooks->hooks[i].layer];
+        assert_true(pruned->count < MOST_TENSORS);
+        tensors[pruned->count] = (dpf_tensor){"conv", l->weights, (size_t)l->nweights, -1};
+        pruned->which[pruned->count++] = i;
+    }
+    if (dpf_pruner_new(&pruned->pruner, &options, tensors, pruned->count, &err) != DPF_OK ||
+        dpf_pruner_start(pruned->pruner, 0, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    dn_hooks_prune(hooks, pruned->pruner, pruned->which);
+}
+
+static layer *layer_of(network *net, const pruned_pass *pruned, size_t tensor) {
+    return &net->layers[pruned->p.hooks.hooks[pruned->which[tensor]].layer];
+}
+
+/* A filter without weights puts out its bias; a filter that reads nothing but that has a variance which is
+ * rounding alone, and no gradient worth comparing. Zeros are exact. Its running variance stays what it was. */
+static void tame(network *net) {
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
+        if (l->type == CONVOLUTIONAL)
+            memset(l->biases, 0, (size_t)l->n * sizeof(float));
+        for (int k = 0; l->rolling_variance && k < l->n; ++k)
+            l->rolling_variance[k] = 1;
+    }
+}
+
+/* libdarknet's network gets w~, or its dense weights back. */
+static void swap_weights(network *theirs, const pruned_pass *ours, float *dense[MOST_TENSORS], int back) {
+    for (size_t i = 0; i < ours->count; ++i) {
+        layer *l = layer_of(theirs, ours, i);
+        size_t bytes = (size_t)l->nweights * sizeof(float);
+        if (back) {
+            memcpy(l->weights, dense[i], bytes);
+            free(dense[i]);
+            continue;
+        }
+        dense[i] = malloc(bytes);
+        memcpy(dense[i], l->weights, bytes);
+        memcpy(l->weights, dpf_pruner_pruned(ours->pruner, i), bytes);
+    }
+}
+
+static void compare_networks(const char *text, const network *ours, const network *theirs, const dn_layout *layout,
+                             float tolerance) {
+    for (int i = 0; i < ours->n; ++i) {
+        const layer *a = &ours->layers[i], *b = &theirs->layers[i];
+        if (!dn_layout_blocked(layout, i))
+            same("output", text, a->output, b->output, (size_t)a->outputs * (size_t)a->batch, tolerance);
+        if (a->type == CONVOLUTIONAL)
+            compare_parameters(text, a, b, tolerance);
+    }
+}
+
+/* Two iterations, an update, which moves the mask, and another forward pass. Returns how many passes of
+ * our convolutions were sparse. */
+static int compare_pruned(const char *text, double sparsity, int blocks, int dense_kernels) {
+    const float tolerance = 1e-3f;
+    pruned_pass ours = {.count = 0};
+    pass theirs;
+    float *dense[MOST_TENSORS];
+    int passes = 0;
+    open_pair(&ours.p, &theirs, text, blocks);
+    ours.p.hooks.dense_kernels = dense_kernels;
+    tame(ours.p.net);
+    tame(theirs.net);
+    prune(&ours, sparsity);
+    swap_weights(theirs.net, &ours, dense, 0);
+    layer last = theirs.net->layers[theirs.net->n - 1];
+    size_t out = (size_t)last.outputs * (size_t)last.batch;
+    float *input = random_floats((size_t)theirs.net->inputs * (size_t)theirs.net->batch, 1);
+    float *gradient = random_floats(out, 1);
+    two_iterations(&ours.p, input, gradient);
+    two_iterations(&theirs, input, gradient);
+    compare_networks(text, ours.p.net, theirs.net, &ours.p.hooks.layout, tolerance);
+    for (size_t i = 0; i < ours.count; ++i)
+        passes += __builtin_popcount((unsigned)ours.p.hooks.hooks[ours.which[i]].sparse.passes);
+    swap_weights(theirs.net, &ours, dense, 1);
+    update_all(&ours.p);
+    update_all(&theirs);
+    for (size_t i = 0; i < ours.count; ++i) {
+        layer *a = layer_of(ours.p.net, &ours, i), *b = layer_of(theirs.net, &ours, i);
+        same("weights", text, a->weights, b->weights, (size_t)a->nweights, tolerance);
+        memcpy(b->weights, a->weights, (size_t)a->nweights * sizeof(float)); /* or masks could differ */
+    }
+    swap_weights(theirs.net, &ours, dense, 0);
+    ours.p.net->train = theirs.net->train = 0;
+    forward_network(ours.p.net);
+    forward_network(theirs.net);
+    same("inference", text, ours.p.net->layers[ours.p.net->n - 1].output, last.output, out, tolerance);
+    swap_weights(theirs.net, &ours, dense, 1);
+    assert_int_equal(ours.p.hooks.error.status, DPF_OK);
+    free(input);
+    free(gradient);
+    close_pass(&ours.p);
+    close_pass(&theirs);
+    dpf_pruner_free(ours.pruner);
+    return passes;
+}
+
+static const char format[] = "[net]\nbatch=%d\nsubdivisions=1\nheight=%d\nwidth=%d\nchannels=3\n"
+                             "[convolutional]\nbatch_normalize=1\nfilters=%d\nsize=3\nstride=1\npad=1\n"
+                             "activation=elu\n"
+                             "[convolutional]\nbatch_normalize=%d\nfilters=%d\nsize=%d\nstride=%d\npadding=%d\n"
+                             "groups=%d\nactivation=logistic\n"
+                             "[convolutional]\nbatch_normalize=1\nfilters=16\nsize=3\nstride=1\npad=1\n"
+                             "activation=linear\n"
+                             "[shortcut]\nfrom=-2\nactivation=linear\n"
+                             "[convolutional]\nfilters=4\nsize=1\nstride=1\nactivation=linear\n";
+
+static void need_kernels(void) {
+    if (dpf_cpu_isa() < DPF_ISA_AVX512)
+        skip();
+}
+
+/* Sizes, strides, pads, channels with and without blocks, batches of all units; groups stay dense. */
+static void test_grid(void **state) {
+    (void)state;
+    need_kernels();
+    static const int sizes[] = {1, 2, 3, 5}, batches[] = {16, 2, 32, 6, 8, 4}, filters[] = {16, 32, 12, 48, 20};
+    int turn = 0, passes = 0, most = 0;
+    for (int k = 0; k < 4; ++k)
+        for (int stride = 1; stride <= 3; ++stride)
+            for (int pad = 0; pad <= sizes[k] / 2; ++pad, ++turn) {
+                char text[1024];
+                int c = filters[turn % 5], n = turn % 4 == 3 ? 20 : 16, groups = turn % 7 == 5 ? 4 : 1;
+                if (sizes[k] == 1 && stride > 1) /* Darknet's own, which is no convolution */
+                    continue;
+                snprintf(text, sizeof text, format, batches[turn % 6], 9 + turn % 6, 8 + turn % 9, c, turn % 2, n,
+                         sizes[k], stride, pad, groups);
+                /* a few weights a filter at least, or most gradients are 0 but for rounding */
+                int filter = c / groups * sizes[k] * sizes[k];
+                passes += compare_pruned(text, filter < 100 ? 0.7 : filter < 280 ? 0.9 : 0.96, turn % 8 != 2, 0);
+                most += 4;
+            }
+    if (passes < most / 2)
+        fail_msg("only %d of %d passes were sparse: too few for a test", passes, most);
+}
+
+/* ./darknet -kernels dense */
+static void test_dense_kernels(void **state) {
+    (void)state;
+    need_kernels();
+    char text[1024];
+    snprintf(text, sizeof text, format, 16, 12, 12, 32, 1, 16, 3, 1, 1, 1);
+    assert_true(compare_pruned(text, 0.95, 1, 0) > 0);
+    assert_int_equal(compare_pruned(text, 0.95, 1, 1), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_dense_kernels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

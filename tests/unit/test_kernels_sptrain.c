@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sparse convolution of training against a plain loop in double precision: plain and
+ * blocked tensors, strides, sizes, pads, pictures in lanes and strips of pictures in
+ * lanes, masks from empty to full, new masks and new values on the same kernels. Outputs
+ * stand between guard values; scratch starts as NaN, so that what is read before it was
+ * written shows. Tolerance: as in test_kernels_dense.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conv_oracle.h"
+#include "dpf/core/mask.h"
+#include "dpf/kernels/cpu.h"
+#include "dpf/kernels/sptrain.h"
+
+enum { BOTH = SPTRAIN_FORWARD | SPTRAIN_BACKWARD };
+
+/* The arrays of one shape. b..: as the kernels have them. */
+typedef struct world {
+    dpf_conv_shape s;
+    int blocks, unit, threads;
+    size_t nx, ny, nw, in, out;
+    float *x, *bx, *dy, *bdy, *w;
+    uint64_t *mask;
+    sptrain *sp;
+    float *scratch;
+} world;
+
+static void open_world(world *m, const dpf_conv_shape *s, int blocks, int unit, int threads) {
+    dpf_error err;
+    *m = (world){.s = *s, .blocks = blocks, .unit = unit, .threads = threads};
+    m->in = (size_t)(s->h * s->w);
+    m->out = (size_t)(dpf_conv_out_h(s) * dpf_conv_out_w(s));
+    m->nx = (size_t)(s->batch * s->c) * m->in;
+    m->ny = (size_t)(s->batch * s->n) * m->out;
+    m->nw = (size_t)(s->n * s->c * s->size * s->size);
+    m->x = guarded(m->nx);
+    m->bx = guarded(m->nx);
+    m->dy = guarded(m->ny);
+    m->bdy = guarded(m->ny);
+    m->w = guarded(m->nw);
+    m->mask = calloc(dpf_mask_words(m->nw), sizeof *m->mask);
+    to_blocks(m->x, m->bx, m->nx / m->in, m->in, blocks & DPF_BLOCK_X, 0);
+    to_blocks(m->dy, m->bdy, m->ny / m->out, m->out, blocks & DPF_BLOCK_Y, 0);
+    if (sptrain_new(&m->sp, s, blocks, unit, threads, &err) != DPF_OK)
+        fail_msg("%s", err.text);
+    size_t bytes = sptrain_scratch(m->sp) * (size_t)threads * sizeof(float);
+    m->scratch = aligned_alloc(64, bytes);
+    assert_non_null(m->scratch);
+    memset(m->scratch, 0xff, bytes);
+}
+
+static void close_world(world *m) {
+    sptrain_free(m->sp);
+    release(m->x, m->nx);
+    release(m->bx, m->nx);
+    release(m->dy, m->ny);
+    release(m->bdy, m->ny);
+    release(m->w, m->nw);
+    free(m->mask);
+    free(m->scratch);
+}
+
+/* Keeps about `kept` of 1000 weights, and none of filter 0 and of channel 1. */
+static void choose_mask(world *m, int kept) {
+    dpf_error err;
+    size_t filter = m->nw / (size_t)m->s.n, taps = (size_t)(m->s.size * m->s.size);
+    memset(m->mask, 0, dpf_mask_words(m->nw) * sizeof *m->mask);
+    for (size_t j = 0; j < m->nw; ++j)
+        if (kept == 1000 || (rand() % 1000 < kept && j >= filter && j / taps % (size_t)m->s.c != 1))
+            m->mask[j / 64] |= UINT64_C(1) << (j % 64);
+    assert_int_equal(sptrain_set_mask(m->sp, m->mask, BOTH, &err), DPF_OK);
+}
+
+static void check_results(world *m) {
+    const dpf_conv_shape *s = &m->s;
+    float *pruned = guarded(m->nw), *y = guarded(m->ny), *by = guarded(m->ny), *dx = guarded(m->nx),
+          *bdx = guarded(m->nx);
+    double *y1 = doubles(NULL, m->ny), *dw1 = doubles(NULL, m->nw), *dx1 = doubles(NULL, m->nx);
+    chunk_check check = {.y = by, .y_floats = m->ny / (size_t)s->batch};
+    const dpf_chunk_hook after = {see_chunk, &check};
+    dpf_mask_apply(pruned, m->w, m->mask, m->nw);
+    oracle(s, m->x, pruned, m->dy, y1, dw1, dx1);
+    sptrain_set_values(m->sp, m->w);
+    sptrain_forward(m->sp, m->bx, by, m->scratch, &after);
+    expect_seen(&check, s->batch);
+    to_blocks(by, y, m->ny / m->out, m->out, m->blocks & DPF_BLOCK_Y, 1);
+    close_to("y", s, y, y1, m->ny);
+    size_t x_unit = m->nx / (size_t)s->batch * (size_t)m->unit, y_unit = m->ny / (size_t)s->batch * (size_t)m->unit;
+    for (int set = 1; set >= 0; --set) { /* first overwritten, then added to: twice the gradient */
+        if (set)
+            sptrain_backward(m->sp, s->batch, m->bdy, bdx, 1, m->scratch);
+        for (size_t u = 0; !set && u < (size_t)(s->batch / m->unit); ++u)
+            sptrain_backward(m->sp, m->unit, m->bdy + u * y_unit, bdx + u * x_unit, 0, m->scratch);
+        to_blocks(bdx, dx, m->nx / m->in, m->in, m->blocks & DPF_BLOCK_X, 1);
+        for (size_t i = 0; !set && i < m->nx; ++i)
+            dx1[i] *= 2;
+        close_to(set ? "dx, set" : "dx, added", s, dx, dx1, m->nx);
+    }
+    release(pruned, m->nw);
+    release(y, m->ny);
+    release(by, m->ny);
+    release(dx, m->nx);
+    release(bdx, m->nx);
+    free(y1);
+    free(dw1);
+    free(dx1);
+}
+
+static void check_shape(const dpf_conv_shape *s, int blocks, int unit, int threads) {
+    static const int kept[] = {100, 1000, 0, 20};
+    static int turn;
+    world m;
+    open_world(&m, s, blocks, unit, threads);
+    ++turn;
+    for (int i = 0; i < 2; ++i) { /* two masks, one after another */
+        choose_mask(&m, kept[(turn + i) % 4]);
+        check_results(&m);
+        m.w[m.nw / 2] += 1; /* new values, same mask */
+        if (i == 0)
+            check_results(&m);
+    }
+    close_world(&m);
+}
+
+static void need_kernels(void) {
+    if (dpf_cpu_isa() < DPF_ISA_AVX512)
+        skip();
+}
+
+static void test_shapes(void **state) {
+    (void)state;
+    need_kernels();
+    static const struct {
+        int c, n, blocks;
+    } channels[] = {{2, 3, 0}, {16, 16, 3}, {48, 16, 3}, {16, 33, 1}, {5, 32, 2}};
+    static const int sizes[] = {1, 2, 3, 5, 7}, sides[] = {1, 2, 9, 13, 17, 20};
+    int turn = 0;
+    for (size_t g = 0; g < sizeof channels / sizeof *channels; ++g)
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; ++k)
+            for (int stride = 1; stride <= 3; ++stride, ++turn) {
+                int size = sizes[k], pad = turn % (size / 2 + 2), h = sides[turn % 6], w = sides[(turn / 2) % 6];
+                int unit = 1 << turn % 5;
+                if (h + 2 * pad < size || w + 2 * pad < size)
+                    h = w = size + turn % 4;
+                dpf_conv_shape s = {unit * (1 + turn % 2), channels[g].c, h, w, channels[g].n, size, stride, pad, 1};
+                check_shape(&s, channels[g].blocks, unit, 1 + turn % 3);
+            }
+}
+
+/* Many bands a strip; more blocks of channels than one. */
+static void test_bands(void **state) {
+    (void)state;
+    need_kernels();
+    check_shape(&(dpf_conv_shape){1, 64, 40, 70, 16, 3, 1, 1, 1}, 3, 1, 1);
+    check_shape(&(dpf_conv_shape){2, 32, 40, 65, 32, 3, 2, 1, 1}, 3, 2, 1);
+    check_shape(&(dpf_conv_shape){1, 160, 60, 90, 16, 1, 1, 0, 1}, 3, 1, 1);
+}
+
+/* The same bits whatever the number of threads and the units of a call. */
+static void test_repeats(void **state) {
+    (void)state;
+    need_kernels();
+    const dpf_conv_shape s = {8, 16, 12, 12, 32, 3, 1, 1, 1};
+    float *results[2][2] = {{NULL}};
+    world m;
+    for (int threads = 1; threads <= 2; ++threads) {
+        srand(1);
+        open_world(&m, &s, 3, 4, threads);
+        choose_mask(&m, 200);
+        sptrain_set_values(m.sp, m.w);
+        float *y = calloc(m.ny, sizeof *y), *dx = calloc(m.nx, sizeof *dx);
+        assert_true(y && dx);
+        sptrain_forward(m.sp, m.bx, y, m.scratch, NULL);
+        sptrain_backward(m.sp, threads == 1 ? 8 : 4, m.bdy, dx, 1, m.scratch);
+        if (threads == 2)
+            sptrain_backward(m.sp, 4, m.bdy + m.ny / 2, dx + m.nx / 2, 1, m.scratch);
+        results[threads - 1][0] = y;
+        results[threads - 1][1] = dx;
+        if (threads == 1)
+            close_world(&m);
+    }
+    assert_memory_equal(results[0][0], results[1][0], m.ny * sizeof(float));
+    assert_memory_equal(results[0][1], results[1][1], m.nx * sizeof(float));
+    close_world(&m);
+    for (int i = 0; i < 4; ++i)
+        free(results[i / 2][i % 2]);
+}
+
+static void test_unit(void **state) {
+    (void)state;
+    need_kernels();
+    const dpf_conv_shape s = {128, 16, 32, 32, 16, 3, 1, 1, 1};
+    dpf_conv_shape t = s;
+    assert_int_equal(sptrain_unit(&s, 4, 2), 16);
+    assert_int_equal(sptrain_unit(&s, 64, 2), 16);
+    assert_int_equal(sptrain_unit(&s, 128, 2), 0); /* a thread would be idle */
+    t.groups = 2;
+    assert_int_equal(sptrain_unit(&t, 4, 2), 0);
+    t = s;
+    t.batch = 24;
+    assert_int_equal(sptrain_unit(&t, 12, 2), 4); /* 8 and 12 are no multiples of one another */
+    assert_int_equal(sptrain_unit(&t, 3, 2), 1);
+    t.batch = 16;
+    assert_int_equal(sptrain_unit(&t, 4, 2), 8); /* a unit for each thread */
+    t.batch = 1;
+    assert_int_equal(sptrain_unit(&t, 1, 2), 0);
+}
+
+/* The choice follows from shape and mask: dense when full, sparse when thin. */
+static void test_choice(void **state) {
+    (void)state;
+    need_kernels();
+    const dpf_conv_shape s = {32, 64, 16, 16, 64, 3, 1, 1, 1};
+    world m;
+    open_world(&m, &s, 3, 16, 1);
+    choose_mask(&m, 1000);
+    assert_int_equal(sptrain_choose(m.sp, m.mask), 0);
+    choose_mask(&m, 50);
+    assert_int_equal(sptrain_choose(m.sp, m.mask), BOTH);
+    close_world(&m);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes), cmocka_unit_test(test_bands),  cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_unit),   cmocka_unit_test(test_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
