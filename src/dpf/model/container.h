@@ -48,6 +48,16 @@ void dpf_container_free(dpf_container *container); /* of the content; an empty o
 /* Does the file begin as a .dpf does? 0 also where it cannot be read. */
 int dpf_container_is(const char *path);
 
+/* A file whose floats are taken in order and never are all in memory at once. open makes the checks of
+ * dpf_container_read; what shows only in the runs themselves, next and finish find. */
+typedef struct dpf_container_stream dpf_container_stream;
+dpf_status dpf_container_stream_open(dpf_container_stream **out, const char *path, dpf_error *err);
+void dpf_container_stream_close(dpf_container_stream *stream); /* NULL is allowed */
+const char *dpf_container_stream_cfg(const dpf_container_stream *stream, size_t *size);
+/* The next `count` floats; the weights of a layer must not be cut. */
+dpf_status dpf_container_stream_next(dpf_container_stream *stream, float *out, size_t count, dpf_error *err);
+dpf_status dpf_container_stream_finish(const dpf_container_stream *stream, dpf_error *err); /* all is used */
+
 /* Files. Reading one also checks that its cfg is one and needs just those floats. options may be
  * NULL. Unpack writes both files anew, the cfg first. */
 dpf_status dpf_container_read(dpf_container *out, const char *path, dpf_error *err);

@@ -28,8 +28,14 @@ typedef struct unpack {
         unsigned char *data;
         size_t size;
     } raw[DPFC_SECTIONS + 1];
-    size_t values_at, masks_at, rest_at; /* how much of these sections has been used */
+    size_t values_at, masks_at, rest_at, runs_at; /* how much of these sections has been used */
+    uint64_t next, layer;                         /* float to come, and the least layer of the next run */
 } unpack;
+
+struct dpf_container_stream {
+    char *name;
+    unpack u;
+};
 
 static dpf_status file_header(unpack *u, size_t max_floats, dpf_error *err) {
     static const char magic[8] = DPFC_MAGIC_BYTES;
@@ -114,17 +120,20 @@ static uint32_t plane_value(const unsigned char *data, size_t size, size_t width
     return bits;
 }
 
-/* Floats outside of runs up to float `end`. */
-static int take_rest(unpack *u, uint32_t *bits, uint64_t from, uint64_t end) {
+/* The next floats outside of runs, up to float `end`; to: the first of them. */
+static int take_rest(unpack *u, uint32_t *to, uint64_t end) {
     size_t size = u->raw[DPFC_REST].size;
-    if (end - from > size / 4 - u->rest_at)
+    if (end - u->next > size / 4 - u->rest_at)
         return 0;
-    for (uint64_t i = from; i < end; ++i)
-        bits[i] = plane_value(u->raw[DPFC_REST].data, size, 4, u->rest_at++);
+    for (; u->next < end; ++u->next)
+        *to++ = plane_value(u->raw[DPFC_REST].data, size, 4, u->rest_at++);
     return 1;
 }
 
-static int take_run(unpack *u, uint32_t *bits, const dpfc_run *run, unsigned char *marks) {
+/* The marks of the mask, a byte each, are put into the last quarter of the floats that they speak of: float i
+ * ends before mark i + 1 begins. */
+static int take_run(unpack *u, uint32_t *to, const dpfc_run *run) {
+    unsigned char *marks = (unsigned char *)to + 3 * (size_t)run->count;
     size_t width = u->half ? 2 : 4, size = u->raw[DPFC_VALUES].size;
     if (run->kept > run->count || run->kept > size / width - u->values_at ||
         run->mask_size > u->raw[DPFC_MASKS].size - u->masks_at ||
@@ -132,61 +141,90 @@ static int take_run(unpack *u, uint32_t *bits, const dpfc_run *run, unsigned cha
         return 0;
     u->masks_at += (size_t)run->mask_size;
     for (size_t i = 0; i < run->count; ++i) {
-        if (!marks[i])
-            continue;
-        uint32_t value = plane_value(u->raw[DPFC_VALUES].data, size, width, u->values_at++);
-        bits[run->first + i] = u->half ? dpf_half_to_bits((uint16_t)value) : value;
+        uint32_t value = 0;
+        if (marks[i])
+            value = plane_value(u->raw[DPFC_VALUES].data, size, width, u->values_at++);
+        to[i] = u->half ? dpf_half_to_bits((uint16_t)value) : value;
     }
+    u->next += run->count;
     return 1;
 }
 
-/* Puts the floats together; every byte of every section must have been used in the end. */
-static dpf_status assemble(unpack *u, dpf_container *out, dpf_error *err) {
-    size_t runs = u->raw[DPFC_RUNS].size / DPFC_RUN;
-    uint64_t next = 0, layer = 0;
-    int good = u->raw[DPFC_RUNS].size % DPFC_RUN == 0 && u->raw[DPFC_REST].size % 4 == 0;
-    uint32_t *bits = calloc((size_t)u->floats + 1, sizeof *bits);
-    unsigned char *marks = malloc((size_t)u->floats + 1);
-    out->weights.values = (float *)(void *)bits;
-    if (!bits || !marks) {
-        free(marks);
-        return dpf_fail_memory(err, u->floats * 5, u->name);
-    }
-    for (size_t i = 0; good && i < runs; ++i) {
+static dpf_status misfit(const unpack *u, dpf_error *err) {
+    return dpf_fail(err, DPF_ERR_FORMAT, "%s: the sections do not fit together", u->name);
+}
+
+/* All floats up to `end`, from the next one on; runs lie in that stretch as a whole. */
+static dpf_status take(unpack *u, uint32_t *bits, uint64_t end, dpf_container *counts, dpf_error *err) {
+    const uint64_t first = u->next;
+    while (u->runs_at < u->raw[DPFC_RUNS].size / DPFC_RUN) {
         dpfc_run run;
-        dpfc_get_run(&run, u->raw[DPFC_RUNS].data + i * DPFC_RUN);
-        good = run.first >= next && run.first <= u->floats && run.count > 0 && run.count <= u->floats - run.first &&
-               run.layer >= layer && take_rest(u, bits, next, run.first) && take_run(u, bits, &run, marks);
-        next = run.first + run.count;
-        layer = (uint64_t)run.layer + 1;
-        out->coded += (size_t)run.count;
-        out->kept += (size_t)run.kept;
+        dpfc_get_run(&run, u->raw[DPFC_RUNS].data + u->runs_at * DPFC_RUN);
+        if (run.first >= end && end < u->floats)
+            break;
+        if (run.first < u->next || run.first > end || run.count == 0 || run.count > end - run.first ||
+            run.layer < u->layer || !take_rest(u, bits + (u->next - first), run.first))
+            return misfit(u, err);
+        if (!take_run(u, bits + (run.first - first), &run))
+            return misfit(u, err);
+        u->layer = (uint64_t)run.layer + 1;
+        u->runs_at++;
+        counts->coded += (size_t)run.count;
+        counts->kept += (size_t)run.kept;
     }
-    free(marks);
-    good = good && take_rest(u, bits, next, u->floats) && u->masks_at == u->raw[DPFC_MASKS].size &&
-           u->rest_at * 4 == u->raw[DPFC_REST].size && u->values_at * (u->half ? 2 : 4) == u->raw[DPFC_VALUES].size;
-    if (!good)
-        return dpf_fail(err, DPF_ERR_FORMAT, "%s: the sections do not fit together", u->name);
-    out->weights.count = (size_t)u->floats;
-    return DPF_OK;
+    return take_rest(u, bits + (u->next - first), end) ? DPF_OK : misfit(u, err);
+}
+
+/* Every byte of every section must have been used in the end. */
+static dpf_status check_end(const unpack *u, dpf_error *err) {
+    if (u->raw[DPFC_RUNS].size == u->runs_at * DPFC_RUN && u->masks_at == u->raw[DPFC_MASKS].size &&
+        u->rest_at * 4 == u->raw[DPFC_REST].size && u->values_at * (u->half ? 2 : 4) == u->raw[DPFC_VALUES].size &&
+        u->next == u->floats)
+        return DPF_OK;
+    return misfit(u, err);
+}
+
+static dpf_status assemble(unpack *u, dpf_container *out, dpf_error *err) {
+    out->weights.values = malloc(((size_t)u->floats + 1) * sizeof(float));
+    if (!out->weights.values)
+        return dpf_fail_memory(err, u->floats * sizeof(float), u->name);
+    dpf_status status = take(u, (uint32_t *)(void *)out->weights.values, u->floats, out, err);
+    if (status == DPF_OK)
+        status = check_end(u, err);
+    if (status == DPF_OK)
+        out->weights.count = (size_t)u->floats;
+    return status;
+}
+
+/* All sections, each decompressed, and the header of the weights. */
+static dpf_status unpack_sections(unpack *u, const void *bytes, size_t size, size_t max_floats,
+                                  dpf_weights_header *header, dpf_error *err) {
+    u->at = bytes;
+    u->left = size;
+    dpf_status status =
+        file_header(u, max_floats < DPF_CONTAINER_MAX_FLOATS ? max_floats : DPF_CONTAINER_MAX_FLOATS, err);
+    for (uint32_t kind = 1; kind <= DPFC_SECTIONS && status == DPF_OK; ++kind)
+        status = section(u, kind, err);
+    if (status == DPF_OK && u->left)
+        status = dpf_fail(err, DPF_ERR_FORMAT, "%s: %zu bytes too many at its end", u->name, u->left);
+    if (status == DPF_OK)
+        status = dpf_weights_parse_header(header, u->name, u->raw[DPFC_HEAD].data, u->raw[DPFC_HEAD].size, err);
+    if (status == DPF_OK && header->size != u->raw[DPFC_HEAD].size)
+        status = dpf_fail(err, DPF_ERR_FORMAT, "%s: a weights header of %zu bytes where its version has %zu", u->name,
+                          u->raw[DPFC_HEAD].size, header->size);
+    return status;
+}
+
+static void free_unpack(unpack *u) {
+    for (size_t i = 0; i <= DPFC_SECTIONS; ++i)
+        free(u->raw[i].data);
 }
 
 dpf_status dpf_container_decode(dpf_container *out, const char *name, const void *bytes, size_t size, size_t max_floats,
                                 dpf_error *err) {
-    unpack u = {.name = name, .at = bytes, .left = size};
-    dpf_status status;
+    unpack u = {.name = name};
     memset(out, 0, sizeof *out);
-    status = file_header(&u, max_floats < DPF_CONTAINER_MAX_FLOATS ? max_floats : DPF_CONTAINER_MAX_FLOATS, err);
-    for (uint32_t kind = 1; kind <= DPFC_SECTIONS && status == DPF_OK; ++kind)
-        status = section(&u, kind, err);
-    if (status == DPF_OK && u.left)
-        status = dpf_fail(err, DPF_ERR_FORMAT, "%s: %zu bytes too many at its end", name, u.left);
-    if (status == DPF_OK)
-        status =
-            dpf_weights_parse_header(&out->weights.header, name, u.raw[DPFC_HEAD].data, u.raw[DPFC_HEAD].size, err);
-    if (status == DPF_OK && out->weights.header.size != u.raw[DPFC_HEAD].size)
-        status = dpf_fail(err, DPF_ERR_FORMAT, "%s: a weights header of %zu bytes where its version has %zu", name,
-                          u.raw[DPFC_HEAD].size, out->weights.header.size);
+    dpf_status status = unpack_sections(&u, bytes, size, max_floats, &out->weights.header, err);
     if (status == DPF_OK)
         status = assemble(&u, out, err);
     if (status == DPF_OK) {
@@ -198,8 +236,7 @@ dpf_status dpf_container_decode(dpf_container *out, const char *name, const void
     } else {
         dpf_container_free(out);
     }
-    for (size_t i = 0; i <= DPFC_SECTIONS; ++i)
-        free(u.raw[i].data);
+    free_unpack(&u);
     return status;
 }
 
@@ -212,15 +249,15 @@ void dpf_container_free(dpf_container *container) {
 }
 
 /* Is the cfg one, and do the floats belong to it? */
-static dpf_status check_cfg(const dpf_container *content, const char *path, dpf_error *err) {
+static dpf_status check_cfg(const char *text, size_t size, uint64_t floats, const char *path, dpf_error *err) {
     dpf_cfg *cfg = NULL;
     dpf_graph *graph = NULL;
-    dpf_status status = dpf_cfg_parse(&cfg, path, content->cfg, content->cfg_size, err);
+    dpf_status status = dpf_cfg_parse(&cfg, path, text, size, err);
     if (status == DPF_OK)
         status = dpf_graph_new(&graph, cfg, NULL, err);
-    if (status == DPF_OK && graph->parameters != content->weights.count)
-        status = dpf_fail(err, DPF_ERR_MISMATCH, "%s: holds %zu floats, its cfg needs %zu", path,
-                          content->weights.count, graph->parameters);
+    if (status == DPF_OK && graph->parameters != floats)
+        status = dpf_fail(err, DPF_ERR_MISMATCH, "%s: holds %llu floats, its cfg needs %zu", path,
+                          (unsigned long long)floats, graph->parameters);
     dpf_graph_free(graph);
     dpf_cfg_free(cfg);
     return status;
@@ -236,10 +273,59 @@ dpf_status dpf_container_read(dpf_container *out, const char *path, dpf_error *e
     status = dpf_container_decode(out, path, bytes, size, DPF_CONTAINER_MAX_FLOATS, err);
     free(bytes);
     if (status == DPF_OK)
-        status = check_cfg(out, path, err);
+        status = check_cfg(out->cfg, out->cfg_size, out->weights.count, path, err);
     if (status != DPF_OK)
         dpf_container_free(out);
     return status;
+}
+
+dpf_status dpf_container_stream_open(dpf_container_stream **out, const char *path, dpf_error *err) {
+    char *bytes = NULL;
+    size_t size;
+    dpf_weights_header header;
+    *out = NULL;
+    dpf_container_stream *s = calloc(1, sizeof *s);
+    if (!s || !(s->name = strdup(path))) {
+        free(s);
+        return dpf_fail_memory(err, sizeof *s, path);
+    }
+    s->u.name = s->name;
+    dpf_status status = dpf_file_read(path, DPF_CONTAINER_MAX_FLOATS * 5, &bytes, &size, err);
+    if (status == DPF_OK)
+        status = unpack_sections(&s->u, bytes, size, DPF_CONTAINER_MAX_FLOATS, &header, err);
+    free(bytes);
+    if (status == DPF_OK)
+        status = check_cfg((const char *)s->u.raw[DPFC_CFG].data, s->u.raw[DPFC_CFG].size, s->u.floats, path, err);
+    if (status != DPF_OK) {
+        dpf_container_stream_close(s);
+        return status;
+    }
+    *out = s;
+    return DPF_OK;
+}
+
+void dpf_container_stream_close(dpf_container_stream *s) {
+    if (!s)
+        return;
+    free_unpack(&s->u);
+    free(s->name);
+    free(s);
+}
+
+const char *dpf_container_stream_cfg(const dpf_container_stream *s, size_t *size) {
+    *size = s->u.raw[DPFC_CFG].size;
+    return (const char *)s->u.raw[DPFC_CFG].data;
+}
+
+dpf_status dpf_container_stream_next(dpf_container_stream *s, float *out, size_t count, dpf_error *err) {
+    dpf_container counts = {.cfg = NULL};
+    if (count > s->u.floats - s->u.next)
+        return misfit(&s->u, err);
+    return take(&s->u, (uint32_t *)(void *)out, s->u.next + count, &counts, err);
+}
+
+dpf_status dpf_container_stream_finish(const dpf_container_stream *s, dpf_error *err) {
+    return check_end(&s->u, err);
 }
 
 int dpf_container_is(const char *path) {

@@ -237,7 +237,7 @@ static dpf_status build_shortcut(rt_build *b, const dpf_graph_layer *l) {
     s->weights = rt_floats(b, l->opaque);
     if (!s->weights)
         return DPF_ERR_MEMORY;
-    memcpy(s->weights, b->values + l->offset, l->opaque * sizeof *s->weights);
+    memcpy(s->weights, b->values, l->opaque * sizeof *s->weights);
     return DPF_OK;
 }
 
@@ -270,35 +270,40 @@ static dpf_status build_batchnorm(rt_build *b, const dpf_graph_layer *l) {
         return DPF_ERR_MEMORY;
     for (size_t i = 0; i < l->bn; ++i) {
         double factor, shift;
-        rt_batchnorm(b, l, b->values + l->offset, i, &factor, &shift, 0);
+        rt_batchnorm(b, l, b->values, i, &factor, &shift, 0);
         s->weights[i] = (float)factor;
         s->bias[i] = (float)shift;
     }
     return DPF_OK;
 }
 
-static dpf_status build_connected(rt_build *b, const dpf_graph_layer *l) {
+/* Weights and biases of a step's own function. */
+static dpf_status own_weights(rt_build *b, const dpf_graph_layer *l, size_t step) {
     float *w, *bias;
-    RT_TRY(build_plain(b, l, "connected", rt_connected, 0));
-    rt_step *s = &b->model->steps[b->model->step_count - 1];
-    RT_TRY(rt_fold(b, l, &w, &bias));
-    s->weights = w;
-    s->bias = bias;
+    rt_step *s = &b->model->steps[step];
+    rt_fold(b, l, &w, &bias);
+    s->weights = rt_floats(b, l->weights);
+    s->bias = rt_floats(b, l->biases);
+    if (!s->weights || !s->bias)
+        return DPF_ERR_MEMORY;
+    memcpy(s->weights, w, l->weights * sizeof *w);
+    memcpy(s->bias, bias, l->biases * sizeof *bias);
     s->multiply_adds = l->multiply_adds;
     return DPF_OK;
 }
 
+static dpf_status build_connected(rt_build *b, const dpf_graph_layer *l) {
+    RT_TRY(build_plain(b, l, "connected", rt_connected, 0));
+    return own_weights(b, l, b->model->step_count - 1);
+}
+
 static dpf_status build_local(rt_build *b, const dpf_graph_layer *l) {
-    float *w, *bias;
     if (l->pad && l->size != 3)
         return rt_fail(b, DPF_ERR_UNSUPPORTED, "has pad=1 with size=%d, for which Darknet reads past its input",
                        l->size);
     RT_TRY(build_plain(b, l, "local", rt_local, 0));
     size_t at = b->model->step_count - 1;
-    RT_TRY(rt_fold(b, l, &w, &bias));
-    b->model->steps[at].weights = w;
-    b->model->steps[at].bias = bias;
-    b->model->steps[at].multiply_adds = l->multiply_adds;
+    RT_TRY(own_weights(b, l, at));
     size_t taps = (size_t)l->c * (size_t)l->size * (size_t)l->size;
     return rt_scratch(b, at, taps * (size_t)b->model->threads);
 }
@@ -425,9 +430,9 @@ static dpf_status build_outputs(rt_build *b) {
     return DPF_OK;
 }
 
-dpf_status rt_build_all(dpf_model *m, const float *values, dpf_error *err) {
+dpf_status rt_build_all(dpf_model *m, rt_parameters *parameters, dpf_error *err) {
     const dpf_graph *g = m->graph;
-    rt_build b = {.model = m, .values = values, .err = err};
+    rt_build b = {.model = m, .err = err};
     b.of_layer = calloc(g->count, sizeof *b.of_layer);
     if (!b.of_layer)
         return dpf_fail_memory(err, g->count * sizeof *b.of_layer, "a plan");
@@ -438,6 +443,8 @@ dpf_status rt_build_all(dpf_model *m, const float *values, dpf_error *err) {
         status = rt_array_new(&b, g->inputs, 1, 1, 1, &m->input);
     for (b.index = 0; b.index < g->count && !status; ++b.index) {
         status = check_options(&b);
+        if (!status)
+            status = rt_parameters_next(parameters, g, b.index, &b.values, err);
         if (!status)
             status = build_layer(&b, &g->layers[b.index]);
     }

@@ -73,9 +73,12 @@ static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
            side * side * channels * filters * 0.7;
 }
 
+/* kernel: its name, which says how large Winograd's tiles are; NULL where that is not known: the better one. */
 static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind, const char *kernel) {
     const dpf_graph_layer *l = c->l;
     const double products = (double)b->model->batch * l->multiply_adds;
+    if (kind == WINOGRAD && !kernel)
+        return fmin(winograd_cycles(b, c, 2), winograd_cycles(b, c, 4));
     if (kind == WINOGRAD)
         return winograd_cycles(b, c, strstr(kernel, "4x3") ? 4 : 2);
     if (kind == DIRECT)
@@ -151,9 +154,20 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
     return n;
 }
 
-/* OpenBLAS is no match for oneDNN's kernels: without measuring it stands in for them only. */
-static int skips(const rt_build *b, candidate kind, const double *cost) {
-    return kind == BLAS && !b->model->tune && (isfinite(cost[DIRECT]) || isfinite(cost[WINOGRAD]));
+/* Is it needless to make this one? OpenBLAS is no match for oneDNN's kernels: without measuring it stands in for
+ * them only. Others are left when the model says that they cannot win, which spares the time and the memory of their
+ * weights; *cost is then what it says. */
+static int skips(const rt_build *b, const rt_conv *c, candidate kind, double least, double *cost) {
+    if (b->model->tune || !isfinite(least) || kind == SPARSE)
+        return 0;
+    if (kind == BLAS)
+        return isfinite(cost[DIRECT]) || isfinite(cost[WINOGRAD]);
+    const double best = dense_cycles(b, c, kind, NULL) / 1e6;
+    if (best < least)
+        return 0;
+    if (kind == DIRECT || (c->l->size == 3 && c->l->stride_x == 1 && c->l->stride_y == 1 && c->l->groups == 1))
+        cost[kind] = best;
+    return 1;
 }
 
 static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_choice *chosen) {
@@ -184,7 +198,7 @@ dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
     for (size_t i = 0; i < count && !(first && isfinite(least)); ++i) {
         rt_choice made;
         const candidate kind = order[i];
-        if (skips(b, kind, cost))
+        if (skips(b, c, kind, least, cost))
             continue;
         status = make(b, c, kind, &made, &cost[kind]);
         if (!status && cost[kind] < least) {
@@ -197,7 +211,7 @@ dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
         if (status && status != DPF_ERR_UNSUPPORTED)
             break;
     }
-    if (status && (status != DPF_ERR_UNSUPPORTED || !isfinite(least))) {
+    if ((status && status != DPF_ERR_UNSUPPORTED) || !isfinite(least)) {
         rt_choice_free(out);
         return status;
     }

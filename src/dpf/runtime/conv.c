@@ -6,7 +6,6 @@
 #include "choose.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 void rt_batchnorm(const rt_build *b, const dpf_graph_layer *l, const float *scales, size_t channel, double *factor,
@@ -18,21 +17,13 @@ void rt_batchnorm(const rt_build *b, const dpf_graph_layer *l, const float *scal
     *shift = bias - (double)means[channel] * *factor;
 }
 
-dpf_status rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bias) {
-    const float *values = b->values + l->offset;
+void rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bias) {
+    float *values = b->values;
     int behind = l->type == DPF_CONNECTED; /* the three of batch normalisation come after the weights */
     const float *scales = values + l->biases + (behind ? l->weights : 0);
-    const float *weights = values + l->biases + (behind ? 0 : 3 * l->bn);
-    *w = rt_floats(b, l->weights);
-    *bias = rt_floats(b, l->biases);
-    if (!*w || !*bias) {
-        free(*w);
-        free(*bias);
-        return DPF_ERR_MEMORY;
-    }
-    memcpy(*w, weights, l->weights * sizeof **w);
-    memcpy(*bias, values, l->biases * sizeof **bias);
-    size_t row = l->bn ? l->weights / l->bn : 0;
+    const size_t row = l->bn ? l->weights / l->bn : 0;
+    *w = values + l->biases + (behind ? 0 : 3 * l->bn);
+    *bias = values;
     for (size_t i = 0; i < l->bn; ++i) {
         double factor, shift;
         rt_batchnorm(b, l, scales, i, &factor, &shift, (double)values[i]);
@@ -40,7 +31,6 @@ dpf_status rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bia
         for (size_t k = i * row; k < (i + 1) * row; ++k)
             (*w)[k] = (float)((double)(*w)[k] * factor);
     }
-    return DPF_OK;
 }
 
 static int is_channel_activation(dpf_activation act) {
@@ -90,14 +80,12 @@ dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *l) {
     int channels = is_channel_activation(l->activation);
     rt_conv conv = {.l = l, .act = channels ? DPF_LINEAR_ACT : l->activation, .in = rt_source(b, 0)};
     rt_choice chosen = {.dense = NULL};
-    RT_TRY(rt_fold(b, l, &w, &bias));
+    rt_fold(b, l, &w, &bias);
     conv.w = w;
     conv.bias = bias;
     for (size_t i = 0; i < l->weights; ++i)
         conv.nonzeros += w[i] != 0;
     dpf_status status = rt_choose(b, &conv, &chosen);
-    free(w);
-    free(bias);
     if (!status)
         status = make_step(b, &conv, &chosen);
     rt_choice_free(&chosen);

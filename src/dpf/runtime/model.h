@@ -84,12 +84,20 @@ struct dpf_model {
     double multiply_adds, useful;
 };
 
+/* Where the parameters of the layers come from; one of the three, or random ones. */
+typedef struct rt_parameters {
+    const dpf_model_options *options;
+    dpf_container_stream *stream;
+    dpf_weights weights;
+    float *layer; /* those of the layer at hand, where they are not in `weights` */
+} rt_parameters;
+
 /* How a model is made of a graph; the state of build.c. */
 typedef struct rt_build {
     dpf_model *model;
-    const float *values; /* of the .weights file */
-    size_t *of_layer;    /* array that holds the output of each layer */
-    size_t index;        /* layer at hand */
+    float *values;    /* parameters of the layer at hand, which may be changed */
+    size_t *of_layer; /* array that holds the output of each layer */
+    size_t index;     /* layer at hand */
     dpf_error *err;
 } rt_build;
 
@@ -101,7 +109,7 @@ typedef struct rt_build {
     } while (0)
 
 /* build.c: for the files that make steps */
-dpf_status rt_build_all(dpf_model *model, const float *values, dpf_error *err);
+dpf_status rt_build_all(dpf_model *model, rt_parameters *parameters, dpf_error *err);
 dpf_status rt_fail(const rt_build *b, dpf_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A new array, or the number of its source in another layout. */
 dpf_status rt_array_new(rt_build *b, size_t c, size_t h, size_t w, size_t lanes, size_t *out);
@@ -117,10 +125,15 @@ size_t rt_source(const rt_build *b, size_t i);
 void rt_result(rt_build *b, size_t array);
 float *rt_floats(const rt_build *b, size_t count); /* 64-byte aligned; NULL with an error */
 
+/* parameters.c: open also reads the model's cfg; next is to be called for each layer, in order. */
+dpf_status rt_parameters_open(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err);
+dpf_status rt_parameters_next(rt_parameters *p, const dpf_graph *g, size_t layer, float **values, dpf_error *err);
+void rt_parameters_close(rt_parameters *p);
+
 /* conv.c */
 dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *l);
-/* Weights and biases with the batch normalisation in them; both malloc'd into the step's fields or *w, *bias. */
-dpf_status rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bias);
+/* Puts the batch normalisation into weights and biases, where they are; *w and *bias point to them. */
+void rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bias);
 /* a * x + b of a batch normalisation's channel. */
 void rt_batchnorm(const rt_build *b, const dpf_graph_layer *l, const float *scales, size_t channel, double *factor,
                   double *shift, double bias);

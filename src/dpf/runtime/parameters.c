@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parameters of a network, layer by layer: from a .dpf file, whose floats never are
+ * in memory all at once, from a .weights file, or random; pruned where the caller asks
+ * for it.
+ */
+#include "model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../core/random.h"
+#include "../core/select.h"
+
+/* Uniform with the variance that keeps the values of a layer as large as those before it. Batch
+ * normalisation gets the running values that such a layer would have. */
+static void random_layer(const dpf_graph_layer *l, float *values, uint64_t *state) {
+    float *scales = values + l->biases + (l->type == DPF_CONNECTED ? l->weights : 0);
+    float *weights = values + l->biases + (l->type == DPF_CONNECTED ? 0 : 3 * l->bn);
+    size_t outputs = l->type == DPF_LOCAL ? l->outputs : (size_t)(l->filters ? l->filters : 1);
+    double limit = sqrt(6.0 / ((double)(l->weights ? l->weights : 1) / (double)outputs));
+    for (size_t i = 0; i < l->parameters; ++i)
+        values[i] = (float)(0.1 * ((double)(random_next(state) >> 40) / 8388608.0 - 1));
+    for (size_t i = 0; i < l->bn; ++i) {
+        scales[i] += 1;
+        scales[2 * l->bn + i] += 1;
+    }
+    for (size_t i = 0; i < l->weights; ++i)
+        weights[i] = (float)(limit * ((double)(random_next(state) >> 40) / 8388608.0 - 1));
+}
+
+/* Zeroes the smallest of the layer's weights, in the way that a mask is chosen in training. */
+static dpf_status prune_smallest(float *weights, size_t count, size_t pruned, dpf_error *err) {
+    dpf_ranked tensor = {.weights = weights, .count = count, .together = 1, .cap = count};
+    dpf_selection selection;
+    size_t t, at;
+    RT_TRY(dpf_selection_init(&selection, &tensor, 1, err));
+    if (dpf_selection_scan(&selection, &t, &at)) {
+        dpf_selection_clear(&selection);
+        return dpf_fail(err, DPF_ERR_NUMERIC, "weight %zu of a layer is not a finite number: it cannot be pruned", at);
+    }
+    dpf_selection_run(&selection, pruned);
+    size_t ties = tensor.ties;
+    for (size_t i = 0; i < count; ++i) {
+        uint32_t key = dpf_magnitude_key(weights[i]);
+        int tie = key == tensor.threshold && ties > 0;
+        ties -= (size_t)tie;
+        if (key < tensor.threshold || tie)
+            weights[i] = 0;
+    }
+    dpf_selection_clear(&selection);
+    return DPF_OK;
+}
+
+/* Exactly `pruned` of them, each set alike likely. */
+static void prune_random(float *weights, size_t count, size_t pruned, uint64_t *state) {
+    for (size_t i = 0; i < count; ++i)
+        if (random_below(state, count - i) < pruned) {
+            weights[i] = 0;
+            --pruned;
+        }
+}
+
+static dpf_status prune(const dpf_graph_layer *l, size_t index, float *values, const dpf_model_options *o,
+                        dpf_error *err) {
+    float *weights = values + l->biases + 3 * l->bn; /* prunable layers are convolutions */
+    uint64_t state = random_stream(~o->seed, index);
+    const size_t pruned = (size_t)((double)l->weights * o->sparsity + 0.5);
+    if (!o->random)
+        return prune_smallest(weights, l->weights, pruned, err);
+    prune_random(weights, l->weights, pruned, &state);
+    return DPF_OK;
+}
+
+static dpf_status open_files(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
+    const dpf_model_options *o = p->options;
+    if (dpf_container_is(path)) {
+        size_t size;
+        if (weights || o->random)
+            return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a .dpf file has its own weights%s%s", path,
+                            weights ? "; there is no place for " : "", weights ? weights : "");
+        RT_TRY(dpf_container_stream_open(&p->stream, path, err));
+        const char *text = dpf_container_stream_cfg(p->stream, &size);
+        RT_TRY(dpf_cfg_parse(&m->cfg, path, text, size, err));
+        return dpf_graph_new(&m->graph, m->cfg, NULL, err);
+    }
+    RT_TRY(dpf_cfg_read(&m->cfg, path, err));
+    if (!weights && !o->random)
+        return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a cfg needs its .weights file, too", path);
+    RT_TRY(dpf_graph_new(&m->graph, m->cfg, NULL, err));
+    return weights ? dpf_weights_read(&p->weights, m->graph, weights, err) : DPF_OK;
+}
+
+dpf_status rt_parameters_open(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
+    RT_TRY(open_files(p, m, path, weights, err));
+    size_t most = 0;
+    for (size_t i = 0; i < m->graph->count; ++i)
+        most = m->graph->layers[i].parameters > most ? m->graph->layers[i].parameters : most;
+    if (p->weights.values)
+        return DPF_OK;
+    p->layer = malloc((most + 1) * sizeof *p->layer);
+    return p->layer ? DPF_OK : dpf_fail_memory(err, most * sizeof *p->layer, "the weights of a layer");
+}
+
+void rt_parameters_close(rt_parameters *p) {
+    dpf_container_stream_close(p->stream);
+    dpf_weights_free(&p->weights);
+    free(p->layer);
+}
+
+dpf_status rt_parameters_next(rt_parameters *p, const dpf_graph *g, size_t index, float **values, dpf_error *err) {
+    const dpf_graph_layer *l = &g->layers[index];
+    *values = p->weights.values ? p->weights.values + l->offset : p->layer;
+    if (p->stream) {
+        RT_TRY(dpf_container_stream_next(p->stream, *values, l->parameters, err));
+        if (index + 1 == g->count)
+            RT_TRY(dpf_container_stream_finish(p->stream, err));
+    } else if (!p->weights.values) {
+        uint64_t state = random_stream(p->options->seed, index);
+        random_layer(l, *values, &state);
+    }
+    return l->prunable && p->options->sparsity > 0 ? prune(l, index, *values, p->options, err) : DPF_OK;
+}
