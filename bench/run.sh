@@ -5,6 +5,7 @@
 #
 #   ranking    a mask update of 60 million weights
 #   training   iterations of ResNet-20 against unhooked libdarknet, in one interleaved run
+#   networks   whole networks, dense and sparse, against libdarknet's forward pass, likewise
 #
 # Results also go to $BUILD/bench/*.txt. Run it on an idle machine; the ratios hold
 # elsewhere, the times do not.
@@ -20,3 +21,12 @@ echo
 "$BUILD/bench/rank" | tee "$BUILD/bench/rank.txt"
 echo
 "$BUILD/bench/train" cfg/resnet20.cfg "${ROUNDS:-5}" | tee "$BUILD/bench/train.txt"
+echo
+stock=/usr/share/darknet/cfg
+networks=(bench/yolov4-tiny.cfg)
+for cfg in yolov3-tiny yolov2-tiny darknet19 resnet50; do
+    if [[ -f $stock/$cfg.cfg ]]; then networks+=("$stock/$cfg.cfg"); fi
+done
+"$BUILD/bench/networks" "${ROUNDS:-5}" "${networks[@]}" | tee "$BUILD/bench/networks.csv"
+"$BUILD/bench/plot" -labels 4 -split network -columns ms -unit ms -title "Whole networks" -log \
+    "$BUILD/bench/networks.csv" "$BUILD/bench/networks.html"
