@@ -48,11 +48,11 @@ typedef struct spconv_info {
     size_t nonzeros;
     size_t packed_bytes;    /* memory of the packed weights */
     size_t tile;            /* vectors of the largest tile */
-    size_t tiles;           /* tiles a plane */
+    size_t tiles;           /* tiles of one picture, or of `images` */
     size_t block;           /* channels of a block */
-    size_t planes;          /* planes a channel: 1, or the phases of a stride */
+    size_t planes;          /* planes a channel is copied to */
     size_t parts;           /* shares that the filters are split into */
-    size_t images;          /* images that one plane holds */
+    size_t images;          /* pictures that share tiles */
     int in_place;           /* 1: the input is read where it lies */
     double cycles_modelled; /* cost model, processor cycles of a run on one thread */
 } spconv_info;

@@ -4,6 +4,16 @@
  * emulated. On 64-bit ARM they are NEON registers, 32 of them.
  */
 #define SPK_V 4
+typedef struct spk_lanes {
+    int from, to;
+} spk_lanes;
+#define SPK_LANES(from, to) ((spk_lanes){from, to})
+#define SPK_LANE(p, i, lanes) ((i) >= (lanes).from && (i) < (lanes).to ? (p)[i] : 0)
+#define SPK_LOAD_LANES(p, lanes)                                                                                       \
+    ((spk_vec){SPK_LANE(p, 0, lanes), SPK_LANE(p, 1, lanes), SPK_LANE(p, 2, lanes), SPK_LANE(p, 3, lanes)})
+#define SPK_MAX(a, b) spk_select((a) > (b), a, b)
+#define SPK_MIN(a, b) spk_select((a) < (b), a, b)
+#define SPK_EVEN(a, b) ((spk_vec){(a)[0], (a)[2], (b)[0], (b)[2]})
 #define SPK_TABLE spk_table_c
 #if defined(__aarch64__)
 #include <arm_neon.h>

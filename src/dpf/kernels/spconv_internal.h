@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of spconv share: the packed form and the call of a tile kernel.
+ * What the files of spconv share: the plan, the packed form, and the call of a tile
+ * kernel.
  *
- * A plane: image rows of `pitch` floats, images of `image_pitch` floats, all with
- * the zeros that the padding needs; a tap is a distance on it. Output pixel (n,y,x)
- * has the line index n*image_pitch + y*pitch + x; indices with x >= out_w are
- * computed and dropped. Every index that a tile reads lies inside the plane of
- * its channel (plane_floats covers the round-up), and is written before it is read.
+ * The output of a layer is cut into strips of columns and those into tiles of some rows;
+ * several small pictures may lie below each other and share a tile. What a tile reads of
+ * a block of channels is copied beforehand into a buffer that fits the first-level
+ * cache, each channel as some planes: rows of `pitch` floats with the padding in them.
+ * With a plane for each column of the window (x_planes == size) and each phase of the
+ * rows, every tap of the window is a plane and a whole number of rows down, so that all
+ * loads are aligned to 8 floats. With one plane for each phase of the columns the planes
+ * are fewer, but the loads cross cache lines.
+ * Output pixel (y, x) of a tile has the index y*pitch + x; indices beyond the strip and
+ * the rows between two pictures are computed and dropped. Whatever a tile reads was
+ * written before.
  */
 #ifndef DPF_KERNELS_SPCONV_INTERNAL_H
 #define DPF_KERNELS_SPCONV_INTERNAL_H
@@ -20,7 +27,7 @@
 #define SPK_ALIGN_FLOATS 16
 
 typedef struct spk_nonzero {
-    int32_t distance; /* from the tile's first float to the tap, in floats */
+    int32_t distance; /* from the first pixel of the first plane to the tap, in floats */
     float weight;
 } spk_nonzero;
 
@@ -39,7 +46,7 @@ typedef struct spk_segment {
 
 /* One call of a tile kernel: all filters of a part over one block of channels. */
 typedef struct spk_job {
-    const float *in; /* the plane of the block's first channel, at the tile's first pixel */
+    const float *in; /* the first plane of the block's first channel */
     const spk_row *rows;
     const spk_nonzero *nonzeros;
     size_t row_count;
@@ -57,22 +64,34 @@ typedef struct spk_job {
 
 typedef void (*spk_kernel)(const spk_job *job);
 
-/* Copies `count` rows (a row of the plane each) of one channel and image; see spconv_run.c. */
-typedef struct spk_copy {
-    const float *from;
-    float *to;
-    size_t width, height; /* of the image */
-    size_t pitch, rows;   /* of the plane */
-    size_t stride, pad;
-    size_t phase_y, phase_x;
-} spk_copy;
+/* Rows of a plane that lie in the picture at even distances, or in the padding. */
+typedef struct spk_run {
+    size_t rows;
+    ptrdiff_t from; /* first row, from the channel in the first picture; negative: padding */
+} spk_run;
+
+/* What a tile reads of a block of channels, to be copied onto planes. */
+typedef struct spk_pack {
+    const float *from;                     /* the first channel in the first picture */
+    float *to;                             /* its first plane */
+    size_t channels, area, channel_floats; /* floats from channel to channel, in the picture and on the planes */
+    const spk_run *runs;                   /* of a plane, phase after phase */
+    const size_t *run_count;               /* by phase */
+    size_t phases;                         /* of the rows */
+    size_t rows;                           /* of a plane */
+    ptrdiff_t column; /* of the picture, that comes first in the first plane; negative: in the padding */
+    size_t width;     /* of the picture */
+    size_t stride, x_planes;
+    size_t pitch, plane_floats; /* of a plane */
+    int slack; /* 1: a vector behind each plane is set to zero, since loads may begin in the last row */
+} spk_pack;
 
 /* The functions of one instruction set. */
 typedef struct spk_table {
     size_t vector;                        /* floats of a vector */
     size_t max_tile;                      /* vectors */
     spk_kernel kernels[SPK_MAX_TILE + 1]; /* by vectors of the tile; [0] unused */
-    void (*copy)(const spk_copy *copy);
+    void (*pack)(const spk_pack *pack);
     void (*activate)(dpf_activation act, float *x, size_t count); /* count a multiple of the vector */
 } spk_table;
 
@@ -86,20 +105,29 @@ const spk_table *spk_table_for(dpf_isa isa);
 
 /* Where everything lies, from shape and choice of tile and block alone. */
 typedef struct spk_plan {
-    size_t images, chunks;           /* images of a plane; batch = images * chunks */
-    size_t axis_phases, phases;      /* min(stride, size) and its square */
-    size_t reach;                    /* (size - 1) / stride: how far a tap reaches on a plane, rows or columns */
-    size_t pitch, rows, image_pitch; /* rows: of an image on the plane */
-    size_t plane_floats, channel_floats;
-    size_t plane_used;    /* floats of a plane that any tile reads; the rest only spreads the cache sets */
-    size_t line;          /* output indices of a plane: 1 + the last pixel's */
-    size_t vectors;       /* of the line, rounded up */
+    size_t images, chunks; /* pictures that share tiles; batch = images * chunks */
+    size_t y_phases;       /* of the rows: min(stride, size) */
+    size_t x_planes;       /* size or, to share planes, min(stride, size) */
+    size_t reach;          /* (size - 1) / stride: how many rows a tap reaches down */
+    size_t strip, strips;  /* columns of a strip; the last one may have fewer */
+    size_t rows, lines;    /* rows from picture to picture; of all pictures together */
+    size_t tile_rows, row_tiles;
+    size_t pitch, plane_floats, channel_floats;
     size_t tiles, tile;   /* tile: vectors of the largest */
     size_t block, blocks; /* channels of a block, blocks of a group */
     size_t parts;         /* of a group's filters */
-    int in_place;
-    double cycles;
+    int slack;            /* 1: a vector behind the planes of each channel, see spk_pack */
+    int in_place;         /* 1: tiles read the input where it lies */
+    double cycles;        /* modelled, of a run on one thread */
+    double copying;       /* the share of a tile that each part of the filters repeats */
 } spk_plan;
+
+typedef struct spk_tile {
+    size_t column;        /* first one, of the output */
+    size_t vectors, rows; /* rows: of the output */
+    size_t run, segment;  /* first ones, of spconv.runs and spconv.segments */
+    size_t segments;
+} spk_tile;
 
 /* The filters of one part of a group and their nonzeros, block after block. */
 typedef struct spk_part {
@@ -121,14 +149,19 @@ struct spconv {
     uint32_t *origin; /* refreshable: index into the dense weights of each nonzero */
     float *bias;
     spk_part *parts;
-    size_t *part_index;   /* storage of the parts' block tables */
-    size_t *tile_first;   /* tiles + 1: first vector of each tile */
-    size_t *tile_segment; /* tiles + 1 */
+    size_t *part_index; /* storage of the parts' block tables */
+    spk_tile *tiles;
+    spk_run *runs;
+    size_t *run_count; /* y_phases a tile */
     spk_segment *segments;
 };
 
-/* The plan for a tile of `tile` vectors and blocks of `block` channels; 0: chosen by the cost model. */
-void spk_plan_make(spk_plan *plan, const infer_desc *desc, const spk_table *table, double density, size_t tile,
-                   size_t block, int threads, int no_in_place);
+/* Chooses by the cost model; `tile` (vectors at most) and `block` (channels) other than 0
+ * are kept as far as the shape allows. */
+void spk_plan_make(spk_plan *plan, const infer_desc *desc, const spk_table *table, double density,
+                   const spconv_options *options);
+
+/* Lists the tiles of a plan, with their rows of the input and segments of the output. */
+dpf_status spk_tiles_make(spconv *conv, dpf_error *err);
 
 #endif

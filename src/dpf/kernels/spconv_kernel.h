@@ -4,10 +4,20 @@
  * the including file defines
  *   SPK_V             floats of a vector
  *   SPK_FMA(a, b, c)  a * b + c
+ *   spk_lanes, SPK_LANES(from, to)  some lanes of a vector
+ *   SPK_LOAD_LANES(p, lanes)  those of the vector at p, zeros in the others;
+ *                     touches no other memory
+ *   SPK_MAX(a, b), SPK_MIN(a, b)  b where one is not a number
+ *   SPK_EVEN(a, b)    every second lane of a, then of b
  *   SPK_TABLE         name of the table to define
  *   SPK_LARGE         1: enough registers for tiles of up to 24 vectors, 0: up to 12
  * The loops over a tile have constant bounds and must be unrolled completely,
  * otherwise the accumulators end up in memory and the kernel is 10 times slower.
+ *
+ * A tile kernel assumes of its job: `in + distance` is followed by T vectors of floats
+ * for each nonzero, wherever they come from (pixels of a plane here; the pictures of a
+ * batch would do as well); fastest when those are aligned to 32 bytes at least. Rows may
+ * have no nonzeros. `partial` has T vectors a filter, unless first and last are both set.
  */
 #include <math.h>
 #include <string.h>
@@ -66,40 +76,112 @@ SPK_INLINE void spk_copy_floats(float *to, const float *from, size_t count) {
         to[i] = from[i];
 }
 
-SPK_INLINE void spk_zero_floats(float *to, size_t count) {
-    size_t i = 0;
-    for (; i + SPK_V <= count; i += SPK_V)
-        spk_store(to + i, (spk_vec){0});
-    for (; i < count; i++)
-        to[i] = 0;
+/* Which lanes of a vector, whose first one is column `at` of a picture, lie in it. */
+typedef struct spk_columns {
+    int from, to;
+} spk_columns;
+
+SPK_INLINE spk_columns spk_columns_at(ptrdiff_t at, ptrdiff_t width) {
+    if (at <= -SPK_V || at >= width)
+        return (spk_columns){0, 0};
+    return (spk_columns){at < 0 ? (int)-at : 0, width - at < SPK_V ? (int)(width - at) : SPK_V};
 }
 
-/* One channel of one image onto one plane. */
-static void spk_copy_plane(const spk_copy *c) {
-    size_t left = c->pad > c->phase_x ? (c->pad - c->phase_x + c->stride - 1) / c->stride : 0;
-    size_t end = c->width + c->pad > c->phase_x ? (c->width + c->pad - c->phase_x + c->stride - 1) / c->stride : 0;
-    end = end > c->pitch ? c->pitch : end;
-    left = left > end ? end : left;
-    for (size_t j = 0; j < c->rows; j++) {
-        float *to = c->to + j * c->pitch;
-        size_t y = j * c->stride + c->phase_y; /* in the padded image */
-        if (y < c->pad || y - c->pad >= c->height || left == end) {
-            spk_zero_floats(to, c->pitch);
-            continue;
-        }
-        const float *from = c->from + (y - c->pad) * c->width + (left * c->stride + c->phase_x - c->pad);
-        spk_zero_floats(to, left);
-        if (c->stride == 1) {
-            spk_copy_floats(to + left, from, end - left);
-        } else if (c->stride == 2) {
-            for (size_t i = 0; i < end - left; i++)
-                to[left + i] = from[2 * i];
-        } else {
-            for (size_t i = 0; i < end - left; i++)
-                to[left + i] = from[i * c->stride];
-        }
-        spk_zero_floats(to + end, c->pitch - end);
+/* A vector of each of `rows` rows, `step` floats apart in the picture and `pitch` on the plane. */
+SPK_INLINE void spk_pack_rows(float *to, size_t pitch, const float *from, size_t step, size_t rows) {
+    for (size_t j = 0; j < rows; j++)
+        spk_store(to + j * pitch, spk_load(from + j * step));
+}
+
+SPK_INLINE void spk_pack_part(float *to, size_t pitch, const float *from, size_t step, size_t rows, spk_lanes lanes) {
+    for (size_t j = 0; j < rows; j++)
+        spk_store(to + j * pitch, SPK_LOAD_LANES(from + j * step, lanes));
+}
+
+SPK_INLINE void spk_pack_zeros(float *to, size_t pitch, size_t rows) {
+    for (size_t j = 0; j < rows; j++)
+        spk_store(to + j * pitch, (spk_vec){0});
+}
+
+/* Every second column: some lanes of the vector at `from`, and of the next one. */
+SPK_INLINE void spk_pack_even(float *to, size_t pitch, const float *from, size_t step, size_t rows, spk_columns a,
+                              spk_columns b) {
+    const spk_lanes first = SPK_LANES(a.from, a.to), second = SPK_LANES(b.from, b.to);
+    for (size_t j = 0; j < rows; j++, from += step)
+        spk_store(to + j * pitch, SPK_EVEN(a.to > a.from ? SPK_LOAD_LANES(from, first) : (spk_vec){0},
+                                           b.to > b.from ? SPK_LOAD_LANES(from + SPK_V, second) : (spk_vec){0}));
+}
+
+/* A vector of each row of all channels, on one plane; its first lane is column `at` of the picture. */
+static void spk_pack_column(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t at) {
+    const ptrdiff_t width = (ptrdiff_t)p->width, stride = (ptrdiff_t)p->stride;
+    const spk_columns c = spk_columns_at(at, width), next = spk_columns_at(at + SPK_V, width);
+    const spk_lanes lanes = SPK_LANES(c.from, c.to);
+    const size_t step = p->width * p->stride, pitch = p->pitch;
+    for (; runs; runs--, to += run->rows * pitch, run++) {
+        const float *from = p->from + run->from + at;
+        float *line = to;
+        for (size_t k = 0; k < p->channels; k++, from += p->area, line += p->channel_floats)
+            if (run->from < 0 || (c.from == c.to && next.from == next.to && stride <= 2))
+                spk_pack_zeros(line, pitch, run->rows);
+            else if (stride == 1 && c.from == 0 && c.to == SPK_V)
+                spk_pack_rows(line, pitch, from, step, run->rows);
+            else if (stride == 1)
+                spk_pack_part(line, pitch, from, step, run->rows, lanes);
+            else if (stride == 2)
+                spk_pack_even(line, pitch, from, step, run->rows, c, next);
+            else
+                for (size_t j = 0; j < run->rows; j++)
+                    for (ptrdiff_t i = 0; i < SPK_V; i++)
+                        line[j * pitch + (size_t)i] = at + i * stride >= 0 && at + i * stride < width
+                                                          ? from[(ptrdiff_t)(j * step) + i * stride]
+                                                          : 0;
     }
+}
+
+/* Vectors first .. end - 1 of each row, all of which lie in the picture; stride 1. */
+static void spk_pack_inside(const spk_pack *p, float *to, const spk_run *runs, size_t run_count, ptrdiff_t at,
+                            size_t first, size_t end) {
+    for (size_t k = 0; k < p->channels; k++, to += p->channel_floats, at += (ptrdiff_t)p->area) {
+        float *line = to;
+        for (const spk_run *run = runs; run < runs + run_count; run++) {
+            const float *from = p->from + run->from + at;
+            for (size_t j = 0; j < run->rows; j++, line += p->pitch, from += p->width)
+                for (size_t x = first; x < end; x++)
+                    spk_store(line + x * SPK_V, run->from < 0 ? (spk_vec){0} : spk_load(from + x * SPK_V));
+        }
+    }
+}
+
+/* One plane of all channels; its first column is column `at` of the picture. The last
+ * vector of a row may reach into the next row or behind the plane, so these come first. */
+static void spk_pack_plane(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t at) {
+    size_t last = (p->pitch - 1) / SPK_V, first = last, end = last;
+    if (p->pitch % SPK_V == 0)
+        last++;
+    if (p->stride == 1 && (ptrdiff_t)p->width >= at) {
+        first = at < 0 ? (size_t)(SPK_V - 1 - at) / SPK_V : 0;
+        end = (size_t)((ptrdiff_t)p->width - at) / SPK_V;
+        end = end < last ? end : last;
+        first = first + 1 < end ? first : end; /* a single one is no faster that way */
+    }
+    if (p->slack)
+        for (size_t k = 0; k < p->channels; k++)
+            spk_store(to + k * p->channel_floats + p->rows * p->pitch, (spk_vec){0});
+    for (size_t x = (p->pitch + SPK_V - 1) / SPK_V; x-- > 0;)
+        if (x < first || x >= end)
+            spk_pack_column(p, to + x * SPK_V, run, runs, at + (ptrdiff_t)(x * SPK_V * p->stride));
+    if (first < end)
+        spk_pack_inside(p, to, run, runs, at, first, end);
+}
+
+/* All planes, in ascending order. */
+static void spk_pack_block(const spk_pack *p) {
+    float *to = p->to;
+    const spk_run *run = p->runs;
+    for (size_t y = 0; y < p->phases; run += p->run_count[y++])
+        for (size_t plane = 0; plane < p->x_planes; plane++, to += p->plane_floats)
+            spk_pack_plane(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane);
 }
 
 /* exp to about 2 units in the last place; saturates at the ends of the range. */
@@ -176,6 +258,14 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
         spk_copy_floats(out + job->segments[s].to, tile + job->segments[s].from, job->segments[s].count);
 }
 
+/* Fetches the lines that spk_scatter will write. */
+SPK_INLINE void spk_expect(const spk_job *job, size_t filter) {
+    const float *out = job->out + filter * job->out_pitch;
+    for (size_t s = 0; s < job->segment_count; s++)
+        for (size_t i = 0; i < job->segments[s].count; i += 16)
+            __builtin_prefetch(out + job->segments[s].to + i, 1);
+}
+
 /* The kernel for a tile of T vectors. With few vectors one chain of additions per
  * vector would wait for itself, so W nonzeros go at once into W sets of sums. */
 #define SPK_KERNEL(T, W)                                                                                               \
@@ -189,6 +279,11 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
             const spk_nonzero *end = nz + job->rows[i].count;                                                          \
             float *partial = job->partial + filter * ((T)*SPK_V);                                                      \
             spk_vec sum[(W)][(T)];                                                                                     \
+            if (job->last && job->direct) /* so that the store need not wait for the lines */                          \
+                SPK_UNROLL for (int t = 0; t < (T); t++)                                                               \
+                    __builtin_prefetch(job->direct + filter * job->out_pitch + t * SPK_V, 1);                          \
+            else if (job->last)                                                                                        \
+                spk_expect(job, filter);                                                                               \
             if (job->first) {                                                                                          \
                 spk_vec bias = spk_set(job->bias[filter]);                                                             \
                 SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] = bias;                                             \
@@ -219,9 +314,8 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
                 continue;                                                                                              \
             }                                                                                                          \
             SPK_UNROLL for (int t = 0; t < (T); t++) {                                                                 \
-                spk_vec x = sum[0][t];                                                                                 \
-                x = spk_select(x > (spk_vec){0}, x, slope * x);                                                        \
-                sum[0][t] = spk_select(x > cap, cap, x);                                                               \
+                sum[0][t] = SPK_MAX(slope * sum[0][t], sum[0][t]);                                                     \
+                sum[0][t] = SPK_MIN(cap, sum[0][t]);                                                                   \
             }                                                                                                          \
             float *direct = job->direct ? job->direct + filter * job->out_pitch : spill;                               \
             SPK_UNROLL for (int t = 0; t < (T); t++) spk_store(direct + t * SPK_V, sum[0][t]);                         \
@@ -271,6 +365,6 @@ const spk_table SPK_TABLE = {
                 spk_tile_20, spk_tile_21, spk_tile_22, spk_tile_23, spk_tile_24
 #endif
     },
-    .copy = spk_copy_plane,
+    .pack = spk_pack_block,
     .activate = spk_activate,
 };

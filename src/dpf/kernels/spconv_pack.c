@@ -41,9 +41,10 @@ static size_t count_nonzeros(const float *x, size_t count) {
 
 /* Distance of a tap from the first pixel of a tile, relative to the block's first channel. */
 static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, size_t ky, size_t kx) {
-    size_t phase = ky % d->stride * p->axis_phases + kx % d->stride;
-    return (int32_t)(channel * p->channel_floats + phase * p->plane_floats + ky / d->stride * p->pitch +
-                     kx / d->stride);
+    int shared = p->x_planes < d->size; /* then columns have phases like rows */
+    size_t plane = ky % d->stride * p->x_planes + (shared ? kx % d->stride : kx);
+    return (int32_t)(channel * p->channel_floats + plane * p->plane_floats + ky / d->stride * p->pitch +
+                     (shared ? kx / d->stride : 0));
 }
 
 /* Splits each group's filters into parts with about the same number of nonzeros. */
@@ -121,47 +122,6 @@ static void pack_parts(spconv *conv, const float *weights, order *sorted) {
     conv->row_count = row;
 }
 
-/* Which floats of each tile go where in the output. With segments == NULL only counts. */
-static size_t list_segments(const spconv *conv, size_t *tile_segment, spk_segment *segments) {
-    const spk_plan *p = &conv->plan;
-    const infer_desc *d = &conv->desc;
-    size_t n = 0, vector = conv->table->vector, image_floats = d->filters * d->out_h * d->out_w;
-    for (size_t t = 0; t < p->tiles; t++) {
-        size_t begin = conv->tile_first[t] * vector, end = conv->tile_first[t + 1] * vector;
-        if (segments)
-            tile_segment[t] = n;
-        size_t first = n;
-        for (size_t row = begin / p->pitch; row * p->pitch < end; row++) {
-            size_t image = row / p->rows, y = row % p->rows;
-            if (image >= p->images || y >= d->out_h)
-                continue;
-            size_t x0 = begin > row * p->pitch ? begin - row * p->pitch : 0;
-            size_t x1 = end - row * p->pitch < d->out_w ? end - row * p->pitch : d->out_w;
-            if (x0 >= x1)
-                continue;
-            spk_segment s = {(uint32_t)(row * p->pitch + x0 - begin), (uint32_t)(x1 - x0),
-                             image * image_floats + y * d->out_w + x0};
-            spk_segment *last = segments && n > first ? &segments[n - 1] : NULL;
-            if (last && last->from + last->count == s.from && last->to + last->count == s.to) {
-                last->count += s.count;
-                continue;
-            }
-            if (segments)
-                segments[n] = s;
-            n++;
-        }
-    }
-    if (segments)
-        tile_segment[p->tiles] = n;
-    return n;
-}
-
-static void split_tiles(spconv *conv) {
-    const spk_plan *p = &conv->plan;
-    for (size_t t = 0; t <= p->tiles; t++)
-        conv->tile_first[t] = t * p->vectors / p->tiles;
-}
-
 static dpf_status allocate(spconv *conv, dpf_error *err) {
     const spk_plan *p = &conv->plan;
     const infer_desc *d = &conv->desc;
@@ -171,15 +131,9 @@ static dpf_status allocate(spconv *conv, dpf_error *err) {
     conv->rows = calloc(p->blocks * d->filters, sizeof *conv->rows);
     conv->nonzeros = malloc((conv->nonzero_count + 1) * sizeof *conv->nonzeros);
     conv->bias = calloc(d->filters, sizeof *conv->bias);
-    conv->tile_first = calloc(2 * (p->tiles + 1), sizeof *conv->tile_first);
-    if (!conv->parts || !conv->part_index || !conv->rows || !conv->nonzeros || !conv->bias || !conv->tile_first)
+    if (!conv->parts || !conv->part_index || !conv->rows || !conv->nonzeros || !conv->bias)
         return dpf_fail_memory(err, conv->nonzero_count * sizeof *conv->nonzeros, "packed weights");
-    conv->tile_segment = conv->tile_first + p->tiles + 1;
-    split_tiles(conv);
-    conv->segments = calloc(list_segments(conv, NULL, NULL) + 1, sizeof *conv->segments);
-    if (!conv->segments)
-        return dpf_fail_memory(err, d->out_h * sizeof *conv->segments, "the plan of a convolution");
-    return DPF_OK;
+    return spk_tiles_make(conv, err);
 }
 
 static dpf_status build(spconv **out, const infer_desc *desc, const float *weights, const float *bias,
@@ -189,12 +143,15 @@ static dpf_status build(spconv **out, const infer_desc *desc, const float *weigh
     if (!conv)
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
     conv->desc = *desc;
+    if (desc->size == 1 && desc->stride == 1 && !desc->pad) { /* a picture is one row then */
+        conv->desc.width = conv->desc.out_w = desc->height * desc->width;
+        conv->desc.height = conv->desc.out_h = 1;
+    }
     conv->isa = o->isa_set ? o->isa : dpf_cpu_isa();
     conv->table = spk_table_for(conv->isa);
     conv->threads = o->threads > 1 ? o->threads : 1;
     conv->nonzero_count = count_nonzeros(weights, desc->weights);
-    spk_plan_make(&conv->plan, desc, conv->table, (double)conv->nonzero_count / (double)desc->weights, o->tile,
-                  o->block, conv->threads, o->no_in_place);
+    spk_plan_make(&conv->plan, &conv->desc, conv->table, (double)conv->nonzero_count / (double)desc->weights, o);
     dpf_status status = allocate(conv, err);
     if (status != DPF_OK)
         goto fail;
@@ -205,7 +162,6 @@ static dpf_status build(spconv **out, const infer_desc *desc, const float *weigh
             goto fail;
         }
     }
-    list_segments(conv, conv->tile_segment, conv->segments);
     split_filters(conv, weights);
     sorted = malloc((conv->part_filters + 1) * sizeof *sorted);
     if (!sorted) {
@@ -246,7 +202,9 @@ void spconv_free(spconv *conv) {
     free(conv->bias);
     free(conv->parts);
     free(conv->part_index);
-    free(conv->tile_first);
+    free(conv->tiles);
+    free(conv->runs);
+    free(conv->run_count);
     free(conv->segments);
     free(conv);
 }
@@ -269,7 +227,7 @@ void spconv_get_info(const spconv *conv, spconv_info *out) {
                          .tile = p->tile,
                          .tiles = p->tiles,
                          .block = p->block,
-                         .planes = p->phases,
+                         .planes = p->y_phases * p->x_planes,
                          .parts = p->parts,
                          .images = p->images,
                          .in_place = p->in_place,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The plan of a sparse convolution: geometry of the planes, and the choice of tile
- * and block by a model of what a kernel costs. The constants were fitted to AMD
- * Zen 4 (32 KiB first-level cache, one 64-byte load a cycle); on another processor
- * the model still ranks plans sensibly.
+ * The plan of a sparse convolution: strips, rows of a tile, planes and block, chosen by
+ * a model of what a kernel costs. The constants were fitted to AMD Zen 4 (32 KiB
+ * first-level cache, one 64-byte load a cycle); on another processor the model still
+ * ranks plans sensibly.
  */
 #include <math.h>
 
@@ -12,7 +12,8 @@
 #define LINE_FLOATS 16 /* of a cache line */
 #define CACHE_SETS 64
 #define CACHE_WAYS 8
-#define COPY_MIN_IMAGES_VECTORS 12
+#define MOST_PLANES 16        /* wider windows share planes */
+#define MIN_IMAGES_VECTORS 24 /* small pictures are put together up to about these */
 
 static size_t round_up(size_t x, size_t to) {
     return (x + to - 1) / to * to;
@@ -26,47 +27,24 @@ static size_t max_size(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* How many of the first rows or columns of a plane are padding in every phase. */
-static size_t zeros_before(size_t pad, size_t stride, size_t axis_phases) {
-    size_t n = 0;
-    while (n * stride + axis_phases - 1 < pad)
-        n++;
-    return n;
+/* How many rows below a picture serve as the zeros above the next one, too. */
+static size_t shared_rows(const infer_desc *d, size_t y_phases, size_t reach) {
+    size_t before = 0, after = 0, rows = d->out_h + reach;
+    while (before * d->stride + y_phases - 1 < d->pad)
+        before++;
+    while (after < rows && (rows - 1 - after) * d->stride >= d->pad + d->height)
+        after++;
+    /* never more than `reach`: the output's own rows must not overlap */
+    return min_size(min_size(before, after), reach);
 }
 
-/* How many of the last ones of `count` are. */
-static size_t zeros_after(size_t pad, size_t stride, size_t extent, size_t count) {
-    size_t n = 0;
-    while (n < count && (count - 1 - n) * stride >= pad + extent)
-        n++;
-    return n;
-}
-
-/* Planes of `images` images each. A row's right zeros are the next row's left ones,
- * and likewise between images: the pitch leaves the shared ones out. */
-static void plan_planes(spk_plan *p, const infer_desc *d, size_t vector, size_t images) {
-    p->images = images;
-    p->chunks = d->batch / images;
-    p->axis_phases = min_size(d->stride, d->size);
-    p->phases = p->axis_phases * p->axis_phases;
-    p->reach = (d->size - 1) / d->stride;
-    size_t columns = d->out_w + p->reach, rows = d->out_h + p->reach;
-    size_t before = zeros_before(d->pad, d->stride, p->axis_phases);
-    /* never more than `reach`: the output's own pixels must not overlap */
-    before = min_size(before, p->reach);
-    size_t share_x = min_size(before, zeros_after(d->pad, d->stride, d->width, columns));
-    size_t share_y = min_size(before, zeros_after(d->pad, d->stride, d->height, rows));
-    p->pitch = columns - share_x;
-    p->rows = rows - share_y;
-    p->image_pitch = p->rows * p->pitch;
-    p->line = (images - 1) * p->image_pitch + (d->out_h - 1) * p->pitch + d->out_w;
-    p->vectors = (p->line + vector - 1) / vector;
-    size_t read = p->vectors * vector + p->reach * (p->pitch + 1);
-    size_t written = images * p->image_pitch + share_y * p->pitch + share_x;
-    p->plane_floats = round_up(max_size(read, written), LINE_FLOATS);
-    p->plane_used = p->plane_floats;
-    p->channel_floats = p->phases * p->plane_floats;
-    p->in_place = 0;
+/* Small pictures share tiles, so that a tile has work for its nonzeros. */
+static size_t images_of_a_tile(const infer_desc *d, const spk_plan *p, size_t vector) {
+    size_t best = 1, pixels = p->rows * round_up(d->out_w, 8);
+    for (size_t n = 1; n <= d->batch && n * pixels <= MIN_IMAGES_VECTORS * vector; n++)
+        if (d->batch % n == 0)
+            best = n;
+    return best;
 }
 
 /* Most cache lines that fall into one set when `channels` channels, `pitch` floats
@@ -84,116 +62,152 @@ static size_t worst_set(size_t pitch, size_t floats, size_t channels) {
     return worst;
 }
 
-/* Floats of one channel that a tile of `tile` vectors reads. */
-static size_t tile_reads(const spk_plan *p, size_t vector, size_t tile) {
-    return p->phases * min_size(p->plane_floats, tile * vector + p->reach * (p->pitch + 1));
+/* What the search goes through. */
+typedef struct search {
+    const infer_desc *desc;
+    const spk_table *table;
+    double density;
+    const spconv_options *options;
+    spk_plan best;
+} search;
+
+/* What pitches are multiples of. Loads that are aligned to half a vector of 64 bytes cost
+ * hardly more than others, and waste less. */
+static size_t unit_of(const spk_table *table) {
+    return min_size(table->vector, 8);
 }
 
-/* Modelled cycles of all tiles on one thread, with `tile` vectors at most in a tile. */
-static double plan_cost(const spk_plan *p, const infer_desc *d, const spk_table *table, double density, size_t tile,
-                        size_t block) {
-    size_t channels = d->channels / d->groups, filters = d->filters / d->groups;
-    size_t tiles = (p->vectors + tile - 1) / tile;
-    double mean = (double)p->vectors / (double)tiles; /* vectors of a tile */
-    double scale = (double)table->vector / 16.0;      /* cost of a vector against one of 64 bytes */
-    double blocks = ceil((double)channels / (double)block);
-    double taps = density * (double)(d->size * d->size);
-    double nonzeros = taps * (double)channels * (double)filters;
-    double lines = (double)tile_reads(p, table->vector, tile) / LINE_FLOATS + 1;
-    double resident = 440.0; /* of 512 lines; weights and sums take the rest */
-    double used = lines * (double)min_size(block, channels);
+static size_t vectors_of(const search *s, const spk_plan *p, size_t rows) {
+    return ((rows - 1) * p->pitch + p->strip + s->table->vector - 1) / s->table->vector;
+}
+
+/* Models what a run on one thread takes. */
+static void plan_cost(const search *s, spk_plan *p) {
+    const infer_desc *d = s->desc;
+    double channels = (double)(d->channels / d->groups), filters = (double)(d->filters / d->groups);
+    double rows = (double)p->lines / (double)p->row_tiles;
+    double scale = (double)s->table->vector / LINE_FLOATS; /* cost of a vector against one of 64 bytes */
+    /* vectors of a tile, some of which have a row less */
+    double mean = (double)p->tile - ((double)p->tile_rows - rows) * (double)p->pitch / (double)s->table->vector;
+    double nonzeros = s->density * (double)(d->size * d->size) * channels * filters;
+    double planes = channels * (double)(p->y_phases * p->x_planes);
+    double plane_lines = p->in_place ? mean * scale : (rows + (double)p->reach) * (double)p->pitch / LINE_FLOATS;
+    double row_vectors = ceil((double)p->pitch / (double)s->table->vector);
+    double resident = 480.0; /* of 512 lines */
+    double used = plane_lines * planes / channels * (double)p->block;
     double miss = used > resident ? 1 - resident / used : 0;
-    miss = min_size(block, channels) == channels && tiles == 1 && taps * (double)filters < 2 ? 1 : miss;
-    int split = d->size > 1 || p->channel_floats % LINE_FLOATS;
-    double load = (split ? 1.70 : 1.15) * scale;
-    double fill = lines * blocks * 2.0 * (double)min_size(block, channels); /* of the tile's input, once a part */
-    double compute = nonzeros * (mean * (load + miss * (split ? 0.8 : 1.6) * scale) + 1.1);
-    double sums = (double)filters * (blocks * (mean * 0.5 * scale + 16.0) + (blocks - 1) * mean * 2.0 * scale);
-    double store = (double)filters * mean * 4.0 * scale;
-    double stream = nonzeros * 8.0 > 700e3 ? nonzeros * 1.2 : 0; /* weights that come from beyond the second cache */
-    return (double)(p->chunks * d->groups) * (double)tiles * (fill + compute + sums + store + stream);
+    double load = p->x_planes < d->size ? 1.56 : 1.20;
+    double copy = d->stride == 1 ? 4.7 : d->stride == 2 ? 7.0 : 3.0 * (double)s->table->vector; /* of a vector */
+    double fill = p->in_place ? 0 : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + 79);
+    double compute = nonzeros * (mean * (load + miss * 0.56) * scale + 0.5);
+    double sums = filters * ((double)p->blocks * 5.2 + (double)(p->blocks - 1) * mean * 0.8 * scale);
+    int direct =
+        p->strip % s->table->vector == 0 && p->pitch == p->strip && (p->tile_rows == 1 || p->strip == d->out_w);
+    double store = filters * mean * (direct ? 4.7 : 11.5) * scale;
+    double stream = nonzeros * 8.0 > 700e3 ? nonzeros * 0.5 : 0; /* weights that come from beyond the second cache */
+    p->copying = fill;
+    p->cycles = (double)(p->chunks * d->groups * p->tiles) * (fill + compute + sums + store + stream);
 }
 
-/* Spreads the channels over the cache's sets, at the price of some memory. */
-static void plan_pitch(spk_plan *p, size_t vector) {
-    size_t floats = min_size(p->plane_floats, p->tile * vector + p->reach * (p->pitch + 1));
-    size_t channels = p->block * p->phases;
-    size_t best = p->plane_floats, least = worst_set(best, floats, channels);
-    size_t fair = (channels * (floats / LINE_FLOATS + 1) + CACHE_SETS - 1) / CACHE_SETS;
-    for (size_t more = LINE_FLOATS; least > fair + 1 && more <= CACHE_SETS * LINE_FLOATS; more += LINE_FLOATS) {
-        size_t worst = worst_set(p->plane_floats + more, floats, channels);
-        if (worst < least) {
-            least = worst;
-            best = p->plane_floats + more;
-        }
-    }
-    p->plane_floats = best;
-    p->channel_floats = p->phases * best;
+/* The better one by the model; a tile that was asked for is approached first. */
+static void consider(search *s, spk_plan *p) {
+    plan_cost(s, p);
+    if (s->options->tile && p->tile != s->best.tile ? p->tile > s->best.tile : p->cycles < s->best.cycles)
+        s->best = *p;
 }
 
-/* A 1x1 layer at stride 1 without padding can read the input where it lies, when no
- * load would cross the end of a channel and the channels do not fight over cache sets. */
-static void plan_in_place(spk_plan *p, const infer_desc *d, size_t vector) {
-    size_t area = d->height * d->width;
-    if (d->size != 1 || d->stride != 1 || d->pad || area % max_size(vector, LINE_FLOATS) || p->images != 1)
-        return;
-    size_t floats = p->tile * vector;
+/* May tiles read the input where it lies? No load may cross the end of a channel, and
+ * the channels of a block must not fight over cache sets. */
+static int fits_in_place(const search *s, const spk_plan *p) {
+    const infer_desc *d = s->desc;
+    if (s->options->no_in_place || d->size != 1 || d->stride != 1 || d->pad || d->height != 1 || p->images != 1 ||
+        d->width % max_size(s->table->vector, LINE_FLOATS))
+        return 0;
+    size_t floats = p->tile * s->table->vector;
     size_t fair = (p->block * (floats / LINE_FLOATS + 1) + CACHE_SETS - 1) / CACHE_SETS;
-    if (worst_set(area, floats, p->block) > max_size(fair + 2, CACHE_WAYS))
-        return;
-    p->in_place = 1;
-    p->plane_floats = p->channel_floats = area;
+    return worst_set(d->width, floats, p->block) <= max_size(fair + 2, CACHE_WAYS);
 }
 
-/* Small images share a plane, so that a tile has work for its nonzeros. */
-static size_t images_of_a_plane(const infer_desc *d, const spk_plan *p, size_t vector) {
-    size_t best = 1, pixels = (d->out_h + p->reach) * (d->out_w + p->reach);
-    for (size_t n = 1; n <= d->batch && n * pixels <= 2 * COPY_MIN_IMAGES_VECTORS * vector; n++)
-        if (d->batch % n == 0)
-            best = n;
-    return best;
-}
-
-/* Takes these tiles (sizes differ by one at most) and this block if they cost less than *least. */
-static void consider(spk_plan *p, const infer_desc *d, const spk_table *table, double density, size_t tiles,
-                     size_t block, double *least) {
-    size_t largest = (p->vectors + tiles - 1) / tiles;
-    double cost = plan_cost(p, d, table, density, largest, block);
-    if (!(cost < *least))
-        return;
-    *least = cost;
-    p->tile = largest;
-    p->tiles = tiles;
-    p->block = block;
-}
-
-void spk_plan_make(spk_plan *p, const infer_desc *d, const spk_table *table, double density, size_t tile, size_t block,
-                   int threads, int no_in_place) {
-    *p = (spk_plan){.reach = (d->size - 1) / d->stride};
-    plan_planes(p, d, table->vector, images_of_a_plane(d, p, table->vector));
-    size_t channels = d->channels / d->groups, filters = d->filters / d->groups;
-    double least = INFINITY;
-    for (size_t t = 1; t <= min_size(table->max_tile, p->vectors); t++) {
-        if (tile && t != min_size(min_size(tile, table->max_tile), p->vectors))
+static void try_blocks(search *s, spk_plan *p) {
+    size_t channels = s->desc->channels / s->desc->groups, last = 0;
+    for (size_t blocks = 1; blocks <= channels; blocks = blocks < 8 ? blocks + 1 : blocks + blocks / 8) {
+        size_t block = s->options->block ? min_size(s->options->block, channels) : (channels + blocks - 1) / blocks;
+        if (block == last)
             continue;
-        size_t even = (p->vectors + t - 1) / t;
-        for (size_t b = 1; b <= channels; b = b < 8 ? b + 1 : b + b / 8) {
-            size_t blocks = (channels + b - 1) / b;
-            size_t used = block ? min_size(block, channels) : (channels + blocks - 1) / blocks;
-            consider(p, d, table, density, even, used, &least);
-            if (block)
-                break;
+        last = p->block = block;
+        p->blocks = (channels + block - 1) / block;
+        consider(s, p);
+        if (fits_in_place(s, p)) {
+            spk_plan q = *p;
+            q.in_place = 1;
+            q.plane_floats = q.channel_floats = s->desc->width;
+            consider(s, &q);
         }
-        if (!block && channels > 1) /* one block for everything is worth a look of its own */
-            consider(p, d, table, density, even, channels, &least);
     }
-    p->cycles = least;
-    p->blocks = (channels + p->block - 1) / p->block;
-    plan_pitch(p, table->vector);
-    if (!no_in_place)
-        plan_in_place(p, d, table->vector);
-    size_t team = threads > 1 ? (size_t)threads : 1;
-    p->parts = 1;
-    if (team > 1 && p->chunks * d->groups * p->tiles < 4 * team)
-        p->parts = min_size(team, filters);
+}
+
+/* Tiles of each number of rows, as even as can be. */
+static void try_rows(search *s, spk_plan *p) {
+    size_t most = s->options->tile ? min_size(s->options->tile, s->table->max_tile) : s->table->max_tile, last = 0;
+    for (size_t rows = 1; rows <= p->lines && vectors_of(s, p, rows) <= most; rows++) {
+        p->row_tiles = (p->lines + rows - 1) / rows;
+        p->tile_rows = (p->lines + p->row_tiles - 1) / p->row_tiles;
+        if (p->tile_rows == last)
+            continue;
+        last = p->tile_rows;
+        p->tile = vectors_of(s, p, last);
+        p->tiles = p->strips * p->row_tiles;
+        p->plane_floats = (last + p->reach) * p->pitch;
+        p->slack = p->pitch % s->table->vector || p->x_planes < s->desc->size;
+        p->channel_floats = p->y_phases * p->x_planes * p->plane_floats + (p->slack ? s->table->vector : 0);
+        try_blocks(s, p);
+    }
+}
+
+/* Strips of each number, as even as can be, with planes for columns or shared ones. */
+static void try_strips(search *s, spk_plan *p) {
+    const infer_desc *d = s->desc;
+    size_t last = 0, unit = unit_of(s->table), most = (d->out_w + unit - 1) / unit;
+    for (size_t strips = 1, next; strips <= most; strips = next) {
+        next = strips + (strips < 12 ? 1 : strips / 8);
+        next = strips < most ? min_size(next, most) : next; /* the narrowest are always tried */
+        size_t even = (d->out_w + strips - 1) / strips;
+        p->strip = round_up(even, p->lines == 1 ? s->table->vector : unit);
+        if (p->strip == last)
+            continue;
+        last = p->strip;
+        p->strips = (d->out_w + p->strip - 1) / p->strip;
+        if (d->size <= MOST_PLANES) {
+            p->x_planes = d->size;
+            p->pitch = p->strip;
+            try_rows(s, p);
+        }
+        if (d->size > p->y_phases) {
+            p->x_planes = p->y_phases; /* as many as there are phases of columns */
+            p->pitch = round_up(p->strip + p->reach, unit);
+            try_rows(s, p);
+        }
+    }
+}
+
+void spk_plan_make(spk_plan *plan, const infer_desc *d, const spk_table *table, double density,
+                   const spconv_options *options) {
+    search s = {d, table, density, options, {.cycles = INFINITY}};
+    spk_plan p = {.y_phases = min_size(d->stride, d->size), .reach = (d->size - 1) / d->stride};
+    p.rows = d->out_h + p.reach - shared_rows(d, p.y_phases, p.reach);
+    p.images = images_of_a_tile(d, &p, table->vector);
+    p.chunks = d->batch / p.images;
+    p.lines = (p.images - 1) * p.rows + d->out_h;
+    try_strips(&s, &p);
+    *plan = s.best;
+    /* With few jobs sharing out the filters, too, is better, though each part copies the input for itself. */
+    size_t team = options->threads > 1 ? (size_t)options->threads : 1;
+    size_t jobs = plan->chunks * d->groups * plan->tiles;
+    double filters = (double)(d->filters / d->groups), rounds = (double)((jobs + team - 1) / team),
+           copying = (double)jobs * plan->copying;
+    /* where two threads' tiles of a picture meet, both write the same cache lines, which costs this much a filter */
+    double whole = rounds * plan->cycles / (double)jobs + (plan->chunks < team ? filters * 3000 : 0);
+    plan->parts = 1;
+    if (copying + (plan->cycles - copying) / (double)team < whole)
+        plan->parts = min_size(team, d->filters / d->groups);
 }
