@@ -113,17 +113,27 @@ static void run_tile(const spconv *conv, const float *input, float *output, floa
     }
 }
 
-void spconv_run(const spconv *conv, const float *input, float *output, float *scratch) {
+/* Job i of chunks x parts x tiles: part by part within a chunk, so that threads that
+ * stay together read other weights. */
+static void run_job(const spconv *conv, size_t i, const float *input, float *output, float *scratch) {
     const infer_desc *d = &conv->desc;
     const spk_plan *p = &conv->plan;
     size_t in_floats = p->images * d->channels * d->height * d->width;
     size_t out_floats = p->images * d->filters * d->out_h * d->out_w;
-    size_t each = buffer_floats(conv) + sums_floats(conv), jobs = conv->part_count * p->tiles;
-    /* part by part within a chunk of pictures, so that threads that stay together read other weights */
-#pragma omp parallel for schedule(static) num_threads(conv->threads) if (conv->threads > 1)
-    for (size_t i = 0; i < p->chunks * jobs; i++) {
-        size_t chunk = i / jobs, part = i % jobs / p->tiles, tile = i % p->tiles;
-        run_tile(conv, input + chunk * in_floats, output + chunk * out_floats,
-                 scratch + (size_t)omp_get_thread_num() * each, &conv->parts[part], &conv->tiles[tile]);
+    size_t jobs = conv->part_count * p->tiles, chunk = i / jobs, part = i % jobs / p->tiles, tile = i % p->tiles;
+    run_tile(conv, input + chunk * in_floats, output + chunk * out_floats, scratch, &conv->parts[part],
+             &conv->tiles[tile]);
+}
+
+void spconv_run(const spconv *conv, const float *input, float *output, float *scratch) {
+    size_t each = buffer_floats(conv) + sums_floats(conv);
+    size_t jobs = conv->plan.chunks * conv->part_count * conv->plan.tiles;
+    if (conv->threads == 1) { /* a team of one would be allocated */
+        for (size_t i = 0; i < jobs; i++)
+            run_job(conv, i, input, output, scratch);
+        return;
     }
+#pragma omp parallel for schedule(static) num_threads(conv->threads)
+    for (size_t i = 0; i < jobs; i++)
+        run_job(conv, i, input, output, scratch + (size_t)omp_get_thread_num() * each);
 }
