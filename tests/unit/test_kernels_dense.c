@@ -341,7 +341,13 @@ static void check_block_max(const plane_ops *ops, int h, int w, int size, int st
     float *in = guarded((size_t)(h * w) * 16), *out = guarded((size_t)out_w * 16);
     int *where = calloc((size_t)out_w * 16, sizeof *where);
     for (int y0 = offset; y0 < h; y0 += stride) {
+        const int top = y0 < 0 ? 0 : y0, bottom = y0 + size < h ? y0 + size : h;
+        float *pooled = guarded((size_t)out_w * 16);
         ops->block_max(in, h, w, offset, y0, size, stride, out_w, out, where);
+        ops->block_pool(in, w, top, bottom, offset, size, stride, out_w, pooled);
+        for (int j = 0; j < out_w * 16; ++j)
+            assert_true(where[j] < 0 || pooled[j] == out[j]);
+        release(pooled, (size_t)out_w * 16);
         for (int j = 0; j < out_w * 16; ++j) {
             float max = -INFINITY;
             int at = -1;

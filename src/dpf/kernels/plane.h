@@ -57,6 +57,10 @@ typedef struct plane_ops {
      * does not count. where: the pixel that the maximum was found at, -1 for none. */
     void (*block_max)(const float *in, int h, int w, int x0, int y0, int size, int stride, int out_w, float *out,
                       int *where);
+    /* The same without the places, for windows over the pixels [y_first, y_last) of `in`, which has rows of w pixels;
+     * the first window begins at pixel x0. */
+    void (*block_pool)(const float *in, int w, int y_first, int y_last, int x0, int size, int stride, int out_w,
+                       float *out);
 } plane_ops;
 
 const plane_ops *dpf_plane_ops(void);

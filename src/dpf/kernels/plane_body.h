@@ -279,6 +279,23 @@ static void plane_block_max(const float *in, int h, int w, int x0, int y0, int s
     }
 }
 
+static inline lanes larger(lanes a, lanes b) {
+    lanes_mask more = a > b;
+    return (lanes)(((lanes_mask)a & more) | ((lanes_mask)b & ~more));
+}
+
+static void plane_block_pool(const float *in, int w, int y_first, int y_last, int x0, int size, int stride, int out_w,
+                             float *out) {
+    for (int j = 0; j < out_w; ++j, x0 += stride, out += PLANE_LANES) {
+        int x_first = x0 < 0 ? 0 : x0, x_last = x0 + size < w ? x0 + size : w;
+        lanes max = (lanes){0} - FLT_MAX;
+        for (int y = y_first; y < y_last; ++y)
+            for (int x = x_first; x < x_last; ++x)
+                max = larger(LOAD(in + ((size_t)y * (size_t)w + (size_t)x) * PLANE_LANES), max);
+        STORE(out, max);
+    }
+}
+
 #undef LOAD
 #undef STORE
 
@@ -297,4 +314,5 @@ const plane_ops PLANE_TABLE = {.isa = PLANE_ISA,
                                .block_affine = plane_block_affine,
                                .block_gradient = plane_block_gradient,
                                .block_normalise_gradient = plane_block_normalise_gradient,
+                               .block_pool = plane_block_pool,
                                .block_max = plane_block_max};

@@ -28,6 +28,7 @@
 #define DIRECT_SPEED 15 /* products a cycle */
 #define BLAS_SPEED 12
 #define RELAYOUT_CYCLES 1
+enum { TURNS = 2 };
 #define BLAS_HANDICAP 1.2 /* of its measured time: beside other kernels its threads have to be woken */
 
 typedef enum candidate { SPARSE, DIRECT, WINOGRAD, BLAS, CANDIDATES } candidate;
@@ -102,16 +103,19 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
     return DPF_OK;
 }
 
+static dpf_status measure(rt_build *b, const rt_conv *c, candidate kind, const rt_choice *choice, double *ms) {
+    RT_TRY(rt_measure(b, c, choice, ms));
+    *ms *= kind == BLAS ? BLAS_HANDICAP : 1;
+    return DPF_OK;
+}
+
 /* One candidate and its cost, in Mcycles or milliseconds. */
 static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cost) {
     double cycles;
     *out = (rt_choice){.dense = NULL};
     RT_TRY(kind == SPARSE ? make_sparse(b, c, out, &cycles) : make_dense(b, c, kind, out, &cycles));
-    if (b->model->tune) {
-        RT_TRY(rt_measure(b, c, out, cost));
-        *cost *= kind == BLAS ? BLAS_HANDICAP : 1;
-        return DPF_OK;
-    }
+    if (b->model->tune)
+        return measure(b, c, kind, out, cost);
     const size_t lanes = b->model->arrays[c->in].lanes;
     if (lanes != out->lanes_in)
         cycles += RELAYOUT_CYCLES * floats_of(b, c, 0);
@@ -158,7 +162,7 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
  * them only. Others are left when the model says that they cannot win, which spares the time and the memory of their
  * weights; *cost is then what it says. */
 static int skips(const rt_build *b, const rt_conv *c, candidate kind, double least, double *cost) {
-    if (b->model->tune || !isfinite(least) || kind == SPARSE)
+    if (b->model->tune || kind == SPARSE)
         return 0;
     if (kind == BLAS)
         return isfinite(cost[DIRECT]) || isfinite(cost[WINOGRAD]);
@@ -168,6 +172,19 @@ static int skips(const rt_build *b, const rt_conv *c, candidate kind, double lea
     if (kind == DIRECT || (c->l->size == 3 && c->l->stride_x == 1 && c->l->stride_y == 1 && c->l->groups == 1))
         cost[kind] = best;
     return 1;
+}
+
+/* Two that were measured as about equally fast are measured again by turns: a short time is easily disturbed. */
+static dpf_status again(rt_build *b, const rt_conv *c, const candidate kind[2], const rt_choice *const choice[2],
+                        double *cost) {
+    double *one = &cost[kind[0]], *other = &cost[kind[1]];
+    for (int turn = 0; turn < TURNS && *one < 3 * *other && *other < 3 * *one; ++turn)
+        for (int i = 0; i < 2; ++i) {
+            double ms;
+            RT_TRY(measure(b, c, kind[i], choice[i], &ms));
+            cost[kind[i]] = fmin(cost[kind[i]], ms);
+        }
+    return DPF_OK;
 }
 
 static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_choice *chosen) {
@@ -190,19 +207,23 @@ static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_
 
 dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
     candidate order[CANDIDATES];
-    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY}, least = INFINITY;
+    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY};
+    candidate best = CANDIDATES; /* none yet */
     int first;
     const size_t count = list(b, c, order, &first);
     dpf_status status = DPF_ERR_UNSUPPORTED;
     *out = (rt_choice){.dense = NULL};
-    for (size_t i = 0; i < count && !(first && isfinite(least)); ++i) {
+    for (size_t i = 0; i < count && !(first && best < CANDIDATES); ++i) {
         rt_choice made;
-        const candidate kind = order[i];
-        if (skips(b, c, kind, least, cost))
+        const candidate kinds_now[2] = {best, order[i]};
+        const rt_choice *const both[2] = {out, &made};
+        if (best < CANDIDATES && skips(b, c, order[i], cost[best], cost))
             continue;
-        status = make(b, c, kind, &made, &cost[kind]);
-        if (!status && cost[kind] < least) {
-            least = cost[kind];
+        status = make(b, c, order[i], &made, &cost[order[i]]);
+        if (!status && best < CANDIDATES && b->model->tune)
+            status = again(b, c, kinds_now, both, cost);
+        if (!status && (best == CANDIDATES || cost[order[i]] < cost[best])) {
+            best = order[i];
             rt_choice_free(out);
             *out = made;
         } else {
@@ -211,7 +232,7 @@ dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
         if (status && status != DPF_ERR_UNSUPPORTED)
             break;
     }
-    if ((status && status != DPF_ERR_UNSUPPORTED) || !isfinite(least)) {
+    if ((status && status != DPF_ERR_UNSUPPORTED) || best == CANDIDATES) {
         rt_choice_free(out);
         return status;
     }

@@ -11,6 +11,7 @@
 
 #include "../kernels/plane.h"
 
+enum { SMALL_WINDOW = 3 };           /* in blocks: pixel by pixel, larger ones first by rows */
 #define POOL_PLANE ((size_t)1 << 14) /* floats of a plane that a thread may copy to pool it at once */
 
 static size_t planes_of(const rt_run *r, const rt_array *a) {
@@ -102,7 +103,12 @@ static void max_row(const rt_run *r, const plane_ops *ops, float *line, size_t r
     size_t lanes = in->lanes, floats = in->w * lanes, first, last;
     float *to = r->out + row * out->w * lanes;
     window((long)(row % out->h) * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
-    max_rows(ops, r->in[0] + row / out->h * in->h * floats, line, floats, first, last);
+    const float *plane = r->in[0] + row / out->h * in->h * floats;
+    if (lanes == PLANE_LANES && l->size <= SMALL_WINDOW) {
+        ops->block_pool(plane, (int)in->w, (int)first, (int)last, -(l->pad / 2), l->size, l->stride_x, (int)out->w, to);
+        return;
+    }
+    max_rows(ops, plane, line, floats, first, last);
     if (l->stride_x == 1)
         max_shifted(ops, line, to, l, in->w, out->w, lanes);
     else
