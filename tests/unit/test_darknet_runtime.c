@@ -197,6 +197,8 @@ static int compare_network(const char *what, double sparsity, const dpf_model_op
     "[convolutional]\nfilters=" #filters "\nsize=" #size "\nstride=" #stride "\npad=1\n" more "\n"
 
 static const char *const small[] = {
+    NET(17, 15, 6) CONV(16, 1, 2, "activation=leaky") CONV(16, 1, 3, "batch_normalize=1\ngroups=4\nactivation=relu")
+        CONV(5, 1, 1, "activation=linear"),
     NET(19, 17, 3) CONV(24, 3, 2, "batch_normalize=1\nactivation=leaky") CONV(7, 1, 1, "activation=logistic")
         CONV(20, 5, 3, "activation=elu"),
     NET(32, 32, 3) CONV(32, 3, 1, "batch_normalize=1\nactivation=relu") CONV(32, 3, 1, "groups=32\nactivation=leaky")

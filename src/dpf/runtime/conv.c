@@ -75,11 +75,34 @@ static dpf_status normalize_channels(rt_build *b, const dpf_graph_layer *l) {
     return DPF_OK;
 }
 
-dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *l) {
+/* Debian's Darknet takes the input of a 1x1 filter as it lies, whatever the stride: what counts as channel c of the
+ * output's size are as many floats from the group's first on. That is what it was trained with, so a stock cfg gets
+ * it here too; the fork does what stride= says. */
+static dpf_status take_unstrided(rt_build *b, dpf_graph_layer *l, size_t *array) {
+    size_t in, out;
+    rt_step *s;
+    if (l->pad)
+        return rt_fail(b, DPF_ERR_UNSUPPORTED, "has padding=%d with size=1, for which Darknet reads past its input",
+                       l->pad);
+    RT_TRY(rt_as(b, *array, 1, &in));
+    RT_TRY(rt_array_new(b, (size_t)l->c, (size_t)l->out_h, (size_t)l->out_w, 1, &out));
+    RT_TRY(rt_step_new(b, &s, "first floats", rt_first_floats, &in, 1, out));
+    l->h = l->out_h;
+    l->w = l->out_w;
+    l->inputs = (size_t)l->c * (size_t)l->h * (size_t)l->w;
+    l->stride = l->stride_x = l->stride_y = 1;
+    *array = out;
+    return DPF_OK;
+}
+
+dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *layer) {
+    dpf_graph_layer own = *layer, *l = &own;
     float *w, *bias;
     int channels = is_channel_activation(l->activation);
     rt_conv conv = {.l = l, .act = channels ? DPF_LINEAR_ACT : l->activation, .in = rt_source(b, 0)};
     rt_choice chosen = {.dense = NULL};
+    if (l->size == 1 && !b->model->fork && (l->stride > 1 || l->pad))
+        RT_TRY(take_unstrided(b, l, &conv.in));
     rt_fold(b, l, &w, &bias);
     conv.w = w;
     conv.bias = bias;

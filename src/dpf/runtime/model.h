@@ -153,6 +153,7 @@ void rt_reorg(const rt_run *r);
 void rt_reorg3d(const rt_run *r);
 void rt_crop(const rt_run *r);
 void rt_concat(const rt_run *r);
+void rt_first_floats(const rt_run *r);
 void rt_add(const rt_run *r);
 void rt_weighted_add(const rt_run *r);
 void rt_scale_channels(const rt_run *r);

@@ -313,3 +313,13 @@ void rt_concat(const rt_run *r) {
         at += part;
     }
 }
+
+/* Of each group of channels as many floats from its start as the output has. */
+void rt_first_floats(const rt_run *r) {
+    const rt_array *in = in_array(r), *out = out_array(r);
+    size_t parts = (size_t)r->model->batch * (size_t)r->step->layer->groups;
+    size_t from = in->floats / parts, to = out->floats / parts;
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < parts; ++i)
+        memcpy(r->out + i * to, r->in[0] + i * from, to * sizeof *r->out);
+}
