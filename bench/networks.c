@@ -28,7 +28,7 @@
 #include "dpf/kernels/cpu.h"
 #include "timing.h"
 
-enum { MOST_ROUNDS = 200, INNER = 4, KINDS = 5, CASES = 1 + 2 * KINDS, DIRECT = 0, DENSE = 1 };
+enum { MOST_ROUNDS = 200, INNER = 4, KINDS = 5, CASES = 1 + 2 * KINDS, DIRECT = 0, DENSE = 1, OTHERS = 3 };
 
 static const struct {
     const char *name;
@@ -138,13 +138,13 @@ static void print_case(const char *network, const net_case *c) {
         return;
     }
     const net_case *first = &cases[1 + (c->threads - 1) * KINDS];
-    const net_case *others[] = {&first[DIRECT], &first[DENSE], &cases[0]};
+    const net_case *others[OTHERS] = {&first[DIRECT], &first[DENSE], &cases[0]};
     dpf_model_info info;
     dpf_model_get_info(c->model, &info);
     printf("%s,%d,%.0f,%s,%.3f,%.3f", network, c->threads, 100 * kinds[c->kind].sparsity, kinds[c->kind].name, c->ms[0],
            c->ms[c->count / 2]);
     for (int middle = 0; middle < 2; middle++)
-        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        for (size_t i = 0; i < OTHERS; i++)
             print_ratio(c, others[i], middle);
     printf(",%.1f\n", (double)(info.weight_bytes + info.context_bytes) / 1e6);
 }

@@ -144,6 +144,7 @@ is "test: the same" "$(grep '%$' all.dpf)" = "$(grep '%$' all.darknet)"
 # shellcheck disable=SC2086
 figures valid $model
 is "valid: the same, but for a box on the threshold" "$(awk '{ print ($1 - '"$lines"') ^ 2 <= 4 }' by.dpf)" = 1
+# shellcheck disable=SC2086
 fails "an engine that is none" "-engine gpu is not known" "$DPF" detector map $model -engine gpu
 
 # One .dpf in place of cfg and weights

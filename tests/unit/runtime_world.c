@@ -18,17 +18,17 @@
 
 const char world_detector[] =
     NET CONV(32, 3, "batch_normalize=1\nactivation=leaky") "[maxpool]\nsize=2\nstride=2\n" CONV(
-        48,
-        3, "activation=mish") "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" CONV(24, 3,
-                                                                                "activation=swish") "[shortcut]\nfrom=-"
-                                                                                                    "2\nactivation="
-                                                                                                    "linear\n[route]"
-                                                                                                    "\nlayers=-1,"
-                                                                                                    "2\n" CONV(16, 1,
-                                                                                                               "activat"
-                                                                                                               "ion="
-                                                                                                               "linear")
-                                                                                                        YOLO;
+        48, 3,
+        "activation=mish") "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" CONV(24, 3,
+                                                                             "activation=swish") "[shortcut]\nfrom=-"
+                                                                                                 "2\nactivation="
+                                                                                                 "linear\n[route]"
+                                                                                                 "\nlayers=-1,"
+                                                                                                 "2\n" CONV(16, 1,
+                                                                                                            "activat"
+                                                                                                            "ion="
+                                                                                                            "linear")
+                                                                                                     YOLO;
 
 static char folder[] = "/tmp/dpf-run-XXXXXX", path[64];
 

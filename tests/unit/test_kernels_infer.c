@@ -88,7 +88,7 @@ static void oracle(const dense_shape *s, const float *x, const float *w, const f
 static void compare(const dense_shape *s, dpf_activation act, const char *name, const float *got, size_t lanes,
                     const double *want, double bound) {
     size_pair out = out_size(s);
-    size_t area = (size_t)(out.h * out.w), n = (size_t)(s->batch * s->n) * area;
+    size_t area = (size_t)out.h * (size_t)out.w, n = (size_t)s->batch * (size_t)s->n * area;
     double largest = 0;
     for (size_t i = 0; i < n; ++i)
         largest = fmax(largest, fabs(want[i]));
@@ -107,8 +107,9 @@ static void compare(const dense_shape *s, dpf_activation act, const char *name, 
 static int check(const dense_shape *s, dense_kind kind, dpf_activation act, int threads) {
     static uint64_t seed = 1;
     size_pair out = out_size(s);
-    size_t area = (size_t)(s->h * s->w), out_area = (size_t)(out.h * out.w), batch = (size_t)s->batch;
-    size_t nw = (size_t)(s->n * (s->c / s->groups) * s->size * s->size), nx = batch * (size_t)s->c * area;
+    size_t area = (size_t)s->h * (size_t)s->w, out_area = (size_t)out.h * (size_t)out.w, batch = (size_t)s->batch;
+    size_t nw = (size_t)s->n * (size_t)(s->c / s->groups) * (size_t)s->size * (size_t)s->size,
+           nx = batch * (size_t)s->c * area;
     float *x = random_floats(nx, &seed), *w = random_floats(nw, &seed), *bias = random_floats((size_t)s->n, &seed);
     dense *d;
     dense_call *call;
@@ -215,7 +216,7 @@ static void test_winograd(void **unused) {
 
 static void check_relayout(const int shape[4], size_t from, size_t to, int threads) {
     uint64_t seed = 3;
-    size_t batch = (size_t)shape[0], c = (size_t)shape[1], area = (size_t)(shape[2] * shape[3]);
+    size_t batch = (size_t)shape[0], c = (size_t)shape[1], area = (size_t)shape[2] * (size_t)shape[3];
     size_t nin = dense_floats(batch, c, area, from), nout = dense_floats(batch, c, area, to);
     float *in = random_floats(nin, &seed), *out = guarded(nout);
     dense *d;

@@ -177,7 +177,7 @@ static void test_maxpool(void **unused) {
         dpf_error err;
         dpf_output_info o;
         size_t count;
-        float *in = world_input((size_t)(5 * w * h), i);
+        float *in = world_input(5 * (size_t)w * (size_t)h, i);
         assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
         float *out = world_run(m, c, in, &count);
         assert_int_equal(dpf_model_output(m, 0, &o, &err), DPF_OK);

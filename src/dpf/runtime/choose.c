@@ -68,8 +68,8 @@ static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, dou
 static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
     const dpf_graph_layer *l = c->l;
     const double side = tile + 2, filters = l->filters, channels = l->c;
-    const double down = (l->out_h + tile - 1) / tile, across = (l->out_w + tile - 1) / tile;
-    const double values = side * side * (double)b->model->batch * down * across;
+    const int down = (l->out_h + tile - 1) / tile, across = (l->out_w + tile - 1) / tile;
+    const double values = side * side * (double)b->model->batch * (double)down * (double)across;
     return values * channels * filters / DIRECT_SPEED + values * (channels + filters) * (tile == 4 ? 1.5 : 0.4) +
            side * side * channels * filters * 0.7;
 }

@@ -97,13 +97,13 @@ static void max_overlapping(const plane_ops *ops, const float *from, float *line
         to[y * w + w - 1] = line[y * w + w - 1];
 }
 
-static void max_row(const rt_run *r, const plane_ops *ops, float *line, size_t row) {
+static void max_row(const rt_run *r, const plane_ops *ops, float *line, size_t plane_number, size_t y) {
     const dpf_graph_layer *l = r->step->layer;
     const rt_array *in = in_array(r), *out = out_array(r);
     size_t lanes = in->lanes, floats = in->w * lanes, first, last;
-    float *to = r->out + row * out->w * lanes;
-    window((long)(row % out->h) * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
-    const float *plane = r->in[0] + row / out->h * in->h * floats;
+    float *to = r->out + (plane_number * out->h + y) * out->w * lanes;
+    window((long)y * l->stride_y - l->pad / 2, l->size, (long)in->h, &first, &last);
+    const float *plane = r->in[0] + plane_number * in->h * floats;
     if (lanes == PLANE_LANES && l->size <= SMALL_WINDOW) {
         ops->block_pool(plane, (int)in->w, (int)first, (int)last, -(l->pad / 2), l->size, l->stride_x, (int)out->w, to);
         return;
@@ -130,7 +130,8 @@ void rt_maxpool(const rt_run *r) {
     const int quads = two && l->stride_x == 2 && l->stride_y == 2 && in->w == 2 * out->w && in->h == 2 * out->h;
     const int overlapping =
         two && l->stride_x == 1 && l->stride_y == 1 && out->w == in->w && out->h == in->h && room >= in->h * in->w;
-    const size_t rows = quads && room >= out->h * in->w ? out->h : 1, jobs = planes * out->h / rows;
+    const size_t height = out->h ? out->h : 1; /* never 0, which a static check cannot know */
+    const size_t rows = quads && room >= height * in->w ? height : 1, jobs = planes * height / rows;
     float *line = r->scratch + (size_t)omp_get_thread_num() * room;
     if (overlapping) {
 #pragma omp for schedule(static)
@@ -143,7 +144,7 @@ void rt_maxpool(const rt_run *r) {
         if (quads)
             max_quads(ops, r->in[0] + j * 2 * rows * in->w, line, r->out + j * rows * out->w, out->w, rows);
         else
-            max_row(r, ops, line, j);
+            max_row(r, ops, line, j / height, j % height);
 }
 
 void rt_local_avgpool(const rt_run *r) {
