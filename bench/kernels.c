@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * kernels: the sparse convolution against oneDNN's dense ones, direct and Winograd,
- * shape by shape. CSV on standard output, for plot; lines with # are notes.
+ * kernels: the sparse convolution against oneDNN's dense ones, direct and Winograd, and
+ * OpenBLAS (sgemm with im2col), shape by shape. CSV on standard output, for plot; lines with # are notes.
  *
  *   -t THREADS   1 unless told otherwise
  *   -s LIST      sparsities in per cent, as 80,90,95
@@ -21,12 +21,12 @@
  */
 #include <getopt.h>
 #include <math.h>
-#include <omp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dpf/kernels/dense.h"
 #include "dpf/kernels/spconv.h"
 #include "timing.h"
 
@@ -36,18 +36,18 @@ int main(void) {
     return 1;
 }
 #else
-#include <dnnl.h>
+#include "onednn.h"
 
 enum { SPARSITIES = 16, SAMPLES = 600, MIN_ROUNDS = 5, TIMED = 3 };
-enum { DIRECT, WINOGRAD, DENSE_KINDS, SLOTS = DENSE_KINDS + SPARSITIES };
+enum { DIRECT, WINOGRAD, OPENBLAS, DENSE_KINDS, ONEDNN_KINDS = OPENBLAS, SLOTS = DENSE_KINDS + SPARSITIES };
 
 /* A sum of this many products of random numbers, rounded in two different orders, stays
  * within 1e-5 of the largest output; one wrong tap is off by more than 1e-3 of it. */
 #define TOLERANCE 1e-4
 
-/* A to E: the five of DESIGN.md. */
-enum { A, B, C, D, E, YOLO, RESNET };
-static const char *const sets[] = {"A", "B", "C", "D", "E", "yolov3-tiny", "resnet50"};
+/* A, B, C, E: single layers that stand for a kind. */
+enum { A, B, C, E, YOLO, YOLO4, RESNET, CIFAR };
+static const char *const sets[] = {"A", "B", "C", "E", "yolov3-tiny", "yolov4-tiny", "resnet50", "resnet20"};
 
 typedef struct shape {
     int set, c, hw, n, size, stride;
@@ -55,7 +55,7 @@ typedef struct shape {
 
 static const shape shapes[] = {
     {A, 512, 26, 512, 3, 1},       {B, 128, 52, 256, 3, 1},       {C, 32, 208, 64, 3, 1},
-    {D, 3, 416, 16, 3, 1},         {E, 256, 52, 128, 1, 1},       {YOLO, 16, 208, 32, 3, 1},
+    {YOLO, 3, 416, 16, 3, 1},      {E, 256, 52, 128, 1, 1},       {YOLO, 16, 208, 32, 3, 1},
     {YOLO, 32, 104, 64, 3, 1},     {YOLO, 64, 52, 128, 3, 1},     {YOLO, 128, 26, 256, 3, 1},
     {YOLO, 256, 13, 512, 3, 1},    {YOLO, 512, 13, 1024, 3, 1},   {YOLO, 1024, 13, 256, 1, 1},
     {YOLO, 512, 13, 255, 1, 1},    {YOLO, 256, 13, 128, 1, 1},    {YOLO, 384, 26, 256, 3, 1},
@@ -65,7 +65,12 @@ static const shape shapes[] = {
     {RESNET, 64, 56, 256, 1, 1},   {RESNET, 256, 56, 64, 1, 1},   {RESNET, 256, 56, 128, 1, 1},
     {RESNET, 128, 28, 512, 1, 1},  {RESNET, 512, 28, 128, 1, 1},  {RESNET, 512, 28, 256, 1, 1},
     {RESNET, 256, 14, 1024, 1, 1}, {RESNET, 1024, 14, 256, 1, 1}, {RESNET, 1024, 14, 512, 1, 1},
-    {RESNET, 512, 7, 2048, 1, 1},  {RESNET, 2048, 7, 512, 1, 1}};
+    {RESNET, 512, 7, 2048, 1, 1},  {RESNET, 2048, 7, 512, 1, 1},  {YOLO4, 3, 416, 32, 3, 2},
+    {YOLO4, 32, 208, 64, 3, 2},    {YOLO4, 64, 104, 64, 3, 1},    {YOLO4, 32, 104, 32, 3, 1},
+    {YOLO4, 64, 104, 64, 1, 1},    {YOLO4, 128, 52, 128, 3, 1},   {YOLO4, 256, 26, 256, 3, 1},
+    {YOLO4, 512, 13, 512, 3, 1},   {YOLO4, 512, 13, 256, 1, 1},   {CIFAR, 3, 32, 16, 3, 1},
+    {CIFAR, 16, 32, 16, 3, 1},     {CIFAR, 16, 32, 32, 3, 2},     {CIFAR, 32, 16, 32, 3, 1},
+    {CIFAR, 32, 16, 64, 3, 2},     {CIFAR, 64, 8, 64, 3, 1}};
 enum { SHAPES = sizeof shapes / sizeof *shapes, NAME = 96 };
 
 typedef struct options {
@@ -76,20 +81,12 @@ typedef struct options {
     size_t sparsities;
 } options;
 
-/* The tensors of a convolution, as oneDNN numbers them. */
-enum { SOURCE, WEIGHTS, BIAS, OUT, TENSORS };
-static const int argument[TENSORS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST};
-
-typedef struct layouts {
-    dnnl_memory_desc_t of[TENSORS];
-} layouts;
-
-typedef struct dense {
-    dnnl_primitive_t primitive; /* NULL: oneDNN has no such kernel for the shape */
-    dnnl_exec_arg_t args[TENSORS];
-    char name[64];
-    double error; /* largest difference from direct over the largest value */
-} dense;
+/* im2col and OpenBLAS's sgemm, as the runtime does it where oneDNN is not there. */
+typedef struct blas {
+    dense *dense;
+    dense_call *call;
+    float *scratch;
+} blas;
 
 typedef struct sparse {
     spconv *conv;
@@ -109,42 +106,23 @@ typedef struct bench {
     size_t weight_count, out_count;
     float *source, *all_weights, *weights, *bias, *out, *want;
     float *keep; /* weight i stays while keep[i] is below the density */
-    dense dense[DENSE_KINDS];
+    onednn onednn[ONEDNN_KINDS];
+    blas blas;
     sparse sparse[SPARSITIES];
     slot slots[SLOTS];
 } bench;
 
-/* Logarithms of ratios, for geometric means, and the worst one. */
+/* Over the shapes of yolov3-tiny and ResNet-50: logarithms of ratios, for geometric means,
+ * and the worst one. */
 typedef struct summary {
     double direct, winograd, best, worst;
     int count, winograd_count, worst_shape;
 } summary;
 
-static dnnl_engine_t engine;
-static dnnl_stream_t stream;
-static dnnl_primitive_attr_t attributes; /* relu in the store */
-
-static void fail(const char *what, const char *why) {
-    fprintf(stderr, "kernels: %s: %s\n", what, why);
-    exit(1);
-}
-
-static void check(dnnl_status_t status, const char *what) {
-    if (status != dnnl_success)
-        fail("oneDNN", what);
-}
-
 static const char *name_of(const shape *s, char name[NAME], char between) {
     snprintf(name, NAME, "%s%c%dx%dx%d %dx%dx%d/%d", sets[s->set], between, s->c, s->hw, s->hw, s->n, s->size, s->size,
              s->stride);
     return name;
-}
-
-static float *floats(size_t count) {
-    float *x = aligned_alloc(64, (count * sizeof *x + 64) / 64 * 64);
-    if (!x)
-        fail("memory", "not enough");
-    return x;
 }
 
 static float *random_floats(size_t count, double low, uint64_t *state) {
@@ -156,91 +134,6 @@ static float *random_floats(size_t count, double low, uint64_t *state) {
     return x;
 }
 
-/* Copies between a plain array and a memory of any layout. */
-static void convert(const dnnl_memory_desc_t *plain, float *array, dnnl_memory_t other, int to_plain) {
-    const dnnl_memory_desc_t *md;
-    dnnl_primitive_desc_t pd;
-    dnnl_primitive_t reorder;
-    dnnl_memory_t memory;
-    check(dnnl_memory_get_memory_desc(other, &md), "layout");
-    check(dnnl_memory_create(&memory, plain, engine, array), "memory");
-    check(dnnl_reorder_primitive_desc_create(&pd, to_plain ? md : plain, engine, to_plain ? plain : md, engine, NULL),
-          "conversion");
-    check(dnnl_primitive_create(&reorder, pd), "conversion");
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, to_plain ? other : memory}, {DNNL_ARG_TO, to_plain ? memory : other}};
-    check(dnnl_primitive_execute(reorder, stream, 2, args), "conversion");
-    check(dnnl_stream_wait(stream), "conversion");
-    dnnl_primitive_destroy(reorder);
-    dnnl_primitive_desc_destroy(pd);
-    dnnl_memory_destroy(memory);
-}
-
-/* Plain layouts as Darknet has them, or (any) what the kernel likes best. */
-static layouts layouts_of(const dpf_conv_shape *s, int any) {
-    layouts l;
-    dnnl_dims_t dims[TENSORS] = {{s->batch, s->c, s->h, s->w},
-                                 {s->n, s->c, s->size, s->size},
-                                 {s->n},
-                                 {s->batch, s->n, dpf_conv_out_h(s), dpf_conv_out_w(s)}};
-    for (int t = 0; t < TENSORS; t++) {
-        dnnl_format_tag_t tag = any ? dnnl_format_tag_any : t == BIAS ? dnnl_a : dnnl_abcd;
-        check(dnnl_memory_desc_init_by_tag(&l.of[t], t == BIAS ? 1 : 4, dims[t], dnnl_f32, tag), "layout");
-    }
-    return l;
-}
-
-static void dense_new(dense *d, bench *b, dnnl_alg_kind_t kind) {
-    static const dnnl_query_t query[TENSORS] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_weights_md,
-                                                dnnl_query_dst_md};
-    const dpf_conv_shape *s = &b->shape;
-    layouts plain = layouts_of(s, 0), any = layouts_of(s, 1);
-    float *arrays[TENSORS] = {b->source, b->all_weights, b->bias, NULL};
-    dnnl_dims_t strides = {s->stride, s->stride}, pads = {s->pad, s->pad};
-    dnnl_convolution_desc_t desc;
-    dnnl_primitive_desc_t pd = NULL;
-    const char *name = "";
-    *d = (dense){0};
-    if (dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, kind, &any.of[SOURCE], &any.of[WEIGHTS],
-                                           &any.of[BIAS], &any.of[OUT], strides, pads, pads) != dnnl_success ||
-        dnnl_primitive_desc_create(&pd, &desc, attributes, engine, NULL) != dnnl_success) {
-        if (kind == dnnl_convolution_direct)
-            fail("oneDNN", "no direct convolution for a shape");
-        return;
-    }
-    check(dnnl_primitive_create(&d->primitive, pd), "convolution");
-    check(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name), "name");
-    snprintf(d->name, sizeof d->name, "%s", name);
-    for (int t = 0; t < TENSORS; t++) {
-        d->args[t].arg = argument[t];
-        check(dnnl_memory_create(&d->args[t].memory, dnnl_primitive_desc_query_md(pd, query[t], t == BIAS), engine,
-                                 DNNL_MEMORY_ALLOCATE),
-              "memory");
-        if (arrays[t])
-            convert(&plain.of[t], arrays[t], d->args[t].memory, 0);
-    }
-    dnnl_primitive_desc_destroy(pd);
-}
-
-static void dense_run(const dense *d) {
-    check(dnnl_primitive_execute(d->primitive, stream, TENSORS, d->args), "convolution");
-    check(dnnl_stream_wait(stream), "convolution");
-}
-
-/* The result for these weights, as a plain array; the memory keeps them. */
-static void dense_result(dense *d, bench *b, float *weights, float *out) {
-    layouts plain = layouts_of(&b->shape, 0);
-    convert(&plain.of[WEIGHTS], weights, d->args[WEIGHTS].memory, 0);
-    dense_run(d);
-    convert(&plain.of[OUT], out, d->args[OUT].memory, 1);
-}
-
-static void dense_free(dense *d) {
-    for (int t = 0; d->primitive && t < TENSORS; t++)
-        dnnl_memory_destroy(d->args[t].memory);
-    if (d->primitive)
-        dnnl_primitive_destroy(d->primitive);
-}
-
 static double difference(const float *got, const float *want, size_t count) {
     double most = 0, largest = 0;
     for (size_t i = 0; i < count; i++) {
@@ -250,6 +143,22 @@ static double difference(const float *got, const float *want, size_t count) {
         largest = fmax(largest, fabs((double)want[i]));
     }
     return most / (largest > 0 ? largest : 1);
+}
+
+static void blas_new(bench *b, int threads) {
+    const dpf_conv_shape *s = &b->shape;
+    const dense_shape ds = {s->batch, s->c, s->h, s->w, s->n, s->size, s->stride, s->stride, s->pad, 1, 1};
+    dense_info info;
+    dpf_error err;
+    if (dense_new(&b->blas.dense, &ds, DPF_RELU, b->all_weights, b->bias, threads, DENSE_BLAS, &err) != DPF_OK)
+        fail("OpenBLAS", err.text);
+    dense_get_info(b->blas.dense, &info);
+    b->blas.scratch = floats(info.scratch);
+    if (dense_call_new(&b->blas.call, b->blas.dense, b->source, b->out, b->blas.scratch, &err) != DPF_OK)
+        fail("OpenBLAS", err.text);
+    dense_call_run(b->blas.call);
+    if (!(difference(b->out, b->want, b->out_count) <= TOLERANCE))
+        fail("OpenBLAS", "its result is not oneDNN's");
 }
 
 static void sparse_new(bench *b, size_t i, const options *o) {
@@ -267,7 +176,7 @@ static void sparse_new(bench *b, size_t i, const options *o) {
     spconv_get_info(s->conv, &s->info);
     memset(b->out, 0xff, b->out_count * sizeof *b->out);
     spconv_run(s->conv, b->source, b->out, s->scratch);
-    dense_result(&b->dense[DIRECT], b, b->weights, b->want);
+    onednn_result(&b->onednn[DIRECT], b->weights, b->want);
     if (!(difference(b->out, b->want, b->out_count) <= TOLERANCE))
         fail("sparse convolution", "its result is not oneDNN's");
 }
@@ -285,17 +194,19 @@ static void bench_new(bench *b, const shape *s, const options *o) {
     b->weights = floats(b->weight_count);
     b->out = floats(b->out_count);
     b->want = floats(b->out_count);
-    dense_new(&b->dense[DIRECT], b, dnnl_convolution_direct);
-    dense_new(&b->dense[WINOGRAD], b, dnnl_convolution_winograd);
-    if (b->dense[WINOGRAD].primitive) {
-        dense_result(&b->dense[DIRECT], b, b->all_weights, b->want);
-        dense_result(&b->dense[WINOGRAD], b, b->all_weights, b->out);
-        b->dense[WINOGRAD].error = difference(b->out, b->want, b->out_count);
+    float *const arrays[TENSORS] = {b->source, b->all_weights, b->bias, NULL};
+    onednn_new(&b->onednn[DIRECT], &b->shape, arrays, dnnl_convolution_direct);
+    onednn_new(&b->onednn[WINOGRAD], &b->shape, arrays, dnnl_convolution_winograd);
+    onednn_result(&b->onednn[DIRECT], b->all_weights, b->want);
+    blas_new(b, o->threads);
+    if (b->onednn[WINOGRAD].primitive) {
+        onednn_result(&b->onednn[WINOGRAD], b->all_weights, b->out);
+        b->onednn[WINOGRAD].error = difference(b->out, b->want, b->out_count);
     }
     for (size_t i = 0; i < o->sparsities; i++)
         sparse_new(b, i, o);
     /* dense is timed with all its weights */
-    dense_result(&b->dense[DIRECT], b, b->all_weights, b->want);
+    onednn_result(&b->onednn[DIRECT], b->all_weights, b->want);
 }
 
 static void bench_free(bench *b) {
@@ -303,16 +214,21 @@ static void bench_free(bench *b) {
         spconv_free(b->sparse[i].conv);
         free(b->sparse[i].scratch);
     }
-    dense_free(&b->dense[DIRECT]);
-    dense_free(&b->dense[WINOGRAD]);
+    dense_call_free(b->blas.call);
+    dense_free(b->blas.dense);
+    free(b->blas.scratch);
+    onednn_free(&b->onednn[DIRECT]);
+    onednn_free(&b->onednn[WINOGRAD]);
     float *arrays[] = {b->source, b->all_weights, b->weights, b->keep, b->bias, b->out, b->want};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(arrays[i]);
 }
 
 static void slot_run(bench *b, size_t i) {
-    if (i < DENSE_KINDS)
-        dense_run(&b->dense[i]);
+    if (i < ONEDNN_KINDS)
+        onednn_run(&b->onednn[i]);
+    else if (i == OPENBLAS)
+        dense_call_run(b->blas.call);
     else
         spconv_run(b->sparse[i - DENSE_KINDS].conv, b->source, b->out, b->sparse[i - DENSE_KINDS].scratch);
 }
@@ -323,7 +239,7 @@ static void measure(bench *b, const options *o) {
     for (int round = 0; (round + 1) * TIMED <= SAMPLES && (round < MIN_ROUNDS || now_ms() - start < o->ms); round++)
         for (size_t i = 0; i < slots; i++) {
             slot *s = &b->slots[i];
-            if (i < DENSE_KINDS && !b->dense[i].primitive)
+            if (i < ONEDNN_KINDS && !b->onednn[i].primitive)
                 continue;
             slot_run(b, i);
             for (int k = 0; k < TIMED; k++) {
@@ -340,18 +256,6 @@ static void measure(bench *b, const options *o) {
     }
 }
 
-static void start_onednn(int threads) {
-    dnnl_post_ops_t relu;
-    omp_set_num_threads(threads);
-    check(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine");
-    check(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags), "stream");
-    check(dnnl_post_ops_create(&relu), "attributes");
-    check(dnnl_post_ops_append_eltwise(relu, 1, dnnl_eltwise_relu, 0, 0), "attributes");
-    check(dnnl_primitive_attr_create(&attributes), "attributes");
-    check(dnnl_primitive_attr_set_post_ops(attributes, relu), "attributes");
-    dnnl_post_ops_destroy(relu);
-}
-
 static void print_head(const options *o) {
     char line[256];
     FILE *file = fopen("/proc/cpuinfo", "r");
@@ -366,6 +270,7 @@ static void print_head(const options *o) {
     printf("# %s, %d threads, batch %d, oneDNN %d.%d.%d; ms; ratios and GFLOP/s of the minima\n",
            dpf_isa_name(dpf_cpu_isa()), o->threads, o->batch, v->major, v->minor, v->patch);
     printf("set,shape,sparsity,sparse min,sparse median,direct min,direct median,winograd min,winograd median,"
+           "openblas min,openblas median,"
            "over direct,over winograd,over best,median over direct,useful GFLOP/s,direct GFLOP/s,pack ms,tile,block,"
            "in place,winograd error,direct kernel,winograd kernel\n");
 }
@@ -384,8 +289,8 @@ static void print_rows(const bench *b, const shape *s, const options *o) {
         const slot *mine = &b->slots[DENSE_KINDS + i];
         const spconv_info *info = &b->sparse[i].info;
         printf("%s,%g,", name_of(s, name, ','), o->sparsity[i]);
-        const slot *all[] = {mine, direct, winograd};
-        for (int k = 0; k < 3; k++) {
+        const slot *all[] = {mine, direct, winograd, &b->slots[OPENBLAS]};
+        for (int k = 0; k < 4; k++) {
             print_number(all[k]->least, "%.4f");
             print_number(all[k]->median, "%.4f");
         }
@@ -397,8 +302,8 @@ static void print_rows(const bench *b, const shape *s, const options *o) {
         print_number(2 * (double)b->weight_count * pixels / direct->least * 1e-6, "%.1f");
         print_number(b->sparse[i].pack_ms, "%.3f");
         printf("%zu,%zu,%d,", info->tile, info->block, info->in_place);
-        print_number(b->dense[WINOGRAD].primitive ? b->dense[WINOGRAD].error : INFINITY, "%.1e");
-        printf("%s,%s\n", b->dense[DIRECT].name, b->dense[WINOGRAD].name);
+        print_number(b->onednn[WINOGRAD].primitive ? b->onednn[WINOGRAD].error : INFINITY, "%.1e");
+        printf("%s,%s\n", b->onednn[DIRECT].name, b->onednn[WINOGRAD].name);
     }
     fflush(stdout);
 }
@@ -418,10 +323,23 @@ static void add(summary *sum, const bench *b, int shape_index, size_t i) {
     }
 }
 
+/* The sparsity from which on the geometric mean is above 1, between two that were measured. */
+static void print_break_even(const summary *sums, const options *o, int winograd) {
+    double before = 0;
+    for (size_t k = 0; k < o->sparsities; k++) {
+        const summary *sum = &sums[k];
+        double ratio = winograd ? sum->winograd / sum->winograd_count : sum->direct / sum->count;
+        if (k && before < 0 && ratio >= 0)
+            printf("# break-even against %s: %.0f %%\n", winograd ? "Winograd, where it can" : "direct",
+                   o->sparsity[k - 1] + (o->sparsity[k] - o->sparsity[k - 1]) * before / (before - ratio));
+        before = ratio;
+    }
+}
+
 static void print_summary(const summary *sum, double sparsity) {
     char name[NAME];
-    printf("# %g %%: geometric mean of %d shapes %.2f over direct, %.2f over the best;", sparsity, sum->count,
-           exp(sum->direct / sum->count), exp(sum->best / sum->count));
+    printf("# %g %%: geometric mean of %d shapes of yolov3-tiny and ResNet-50 %.2f over direct, %.2f over the best;",
+           sparsity, sum->count, exp(sum->direct / sum->count), exp(sum->best / sum->count));
     if (sum->winograd_count)
         printf(" %.2f over Winograd, which can do %d;", exp(sum->winograd / sum->winograd_count), sum->winograd_count);
     printf(" worst over direct %.2f, %s\n", sum->worst, name_of(&shapes[sum->worst_shape], name, ' '));
@@ -465,6 +383,7 @@ int main(int argc, char **argv) {
     parse(&o, argc, argv);
     static bench b; /* too large for the stack */
     char name[NAME];
+    int shown = 0;
     start_onednn(o.threads);
     print_head(&o);
     for (int i = 0; i < SHAPES; i++) {
@@ -473,15 +392,18 @@ int main(int argc, char **argv) {
         bench_new(&b, &shapes[i], &o);
         measure(&b, &o);
         print_rows(&b, &shapes[i], &o);
-        for (size_t k = 0; k < o.sparsities; k++)
+        for (size_t k = 0; k < o.sparsities && (shapes[i].set == YOLO || shapes[i].set == RESNET); k++)
             add(&sums[k], &b, i, k);
         bench_free(&b);
+        shown++;
     }
     for (size_t k = 0; k < o.sparsities && sums[0].count; k++)
         print_summary(&sums[k], o.sparsity[k]);
+    for (int winograd = 0; winograd < 2; winograd++)
+        print_break_even(sums, &o, winograd);
     dnnl_primitive_attr_destroy(attributes);
     dnnl_stream_destroy(stream);
     dnnl_engine_destroy(engine);
-    return sums[0].count ? 0 : 1;
+    return shown ? 0 : 1;
 }
 #endif

@@ -4,6 +4,7 @@
 # The figures of the README, each program in turn; called by `make bench`.
 #
 #   ranking    a mask update of 60 million weights
+#   kernels    sparse convolutions against oneDNN and OpenBLAS, shape by shape, 1 and 2 threads
 #   training   iterations of ResNet-20 against unhooked libdarknet, in one interleaved run
 #   networks   whole networks, dense and sparse, against libdarknet's forward pass, likewise
 #
@@ -19,6 +20,14 @@ echo "cores: $(nproc), load: $(cut -d' ' -f1 /proc/loadavg), OPENBLAS_CORETYPE: 
 export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}
 echo
 "$BUILD/bench/rank" | tee "$BUILD/bench/rank.txt"
+for threads in 1 2; do
+    csv=$BUILD/bench/kernels-$threads.csv
+    echo
+    "$BUILD/bench/kernels" -t "$threads" -n "${MS:-600}" > "$csv"
+    grep '^#' "$csv"
+    "$BUILD/bench/plot" -labels 3 -split set -rows -unit "times" -columns "over direct,over winograd" \
+        -title "Sparse over dense convolutions, $threads threads" "$csv" "${csv%.csv}.html"
+done
 echo
 "$BUILD/bench/train" cfg/resnet20.cfg "${ROUNDS:-5}" | tee "$BUILD/bench/train.txt"
 echo

@@ -93,17 +93,18 @@ static void plan_cost(const search *s, spk_plan *p) {
     double planes = channels * (double)(p->y_phases * p->x_planes);
     double plane_lines = p->in_place ? mean * scale : (rows + (double)p->reach) * (double)p->pitch / LINE_FLOATS;
     double row_vectors = ceil((double)p->pitch / (double)s->table->vector);
-    double resident = 480.0; /* of 512 lines */
+    double resident = 460.0; /* of 512 lines */
     double used = plane_lines * planes / channels * (double)p->block;
     double miss = used > resident ? 1 - resident / used : 0;
-    double load = p->x_planes < d->size ? 1.56 : 1.20;
-    double copy = d->stride == 1 ? 4.7 : d->stride == 2 ? 7.0 : 3.0 * (double)s->table->vector; /* of a vector */
-    double fill = p->in_place ? 0 : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + 79);
-    double compute = nonzeros * (mean * (load + miss * 0.56) * scale + 0.5);
-    double sums = filters * ((double)p->blocks * 5.2 + (double)(p->blocks - 1) * mean * 0.8 * scale);
+    double load = p->x_planes < d->size ? 1.51 : 1.12;
+    double copy = d->stride == 1 ? 5.2 : d->stride == 2 ? 7.5 : 3.0 * (double)s->table->vector; /* of a vector */
+    double fill = p->in_place ? planes * plane_lines * 0.7
+                              : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + 2);
+    double compute = nonzeros * (mean * (load + miss * 0.69) * scale + 0.6);
+    double sums = filters * ((double)p->blocks * 3.4 + (double)(p->blocks - 1) * mean * 1.84 * scale);
     int direct =
         p->strip % s->table->vector == 0 && p->pitch == p->strip && (p->tile_rows == 1 || p->strip == d->out_w);
-    double store = filters * mean * (direct ? 4.7 : 11.5) * scale;
+    double store = filters * (direct ? mean * 5.0 * scale : mean * 9.7 * scale + rows * 1.8);
     double stream = nonzeros * 8.0 > 700e3 ? nonzeros * 0.5 : 0; /* weights that come from beyond the second cache */
     p->copying = fill;
     p->cycles = (double)(p->chunks * d->groups * p->tiles) * (fill + compute + sums + store + stream);
