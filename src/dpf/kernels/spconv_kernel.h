@@ -258,14 +258,6 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
         spk_copy_floats(out + job->segments[s].to, tile + job->segments[s].from, job->segments[s].count);
 }
 
-/* Fetches the lines that spk_scatter will write. */
-SPK_INLINE void spk_expect(const spk_job *job, size_t filter) {
-    const float *out = job->out + filter * job->out_pitch;
-    for (size_t s = 0; s < job->segment_count; s++)
-        for (size_t i = 0; i < job->segments[s].count; i += 16)
-            __builtin_prefetch(out + job->segments[s].to + i, 1);
-}
-
 /* The kernel for a tile of T vectors. With few vectors one chain of additions per
  * vector would wait for itself, so W nonzeros go at once into W sets of sums. */
 #define SPK_KERNEL(T, W)                                                                                               \
@@ -279,11 +271,6 @@ SPK_INLINE void spk_expect(const spk_job *job, size_t filter) {
             const spk_nonzero *end = nz + job->rows[i].count;                                                          \
             float *partial = job->partial + filter * ((T)*SPK_V);                                                      \
             spk_vec sum[(W)][(T)];                                                                                     \
-            if (job->last && job->direct) /* so that the store need not wait for the lines */                          \
-                SPK_UNROLL for (int t = 0; t < (T); t++)                                                               \
-                    __builtin_prefetch(job->direct + filter * job->out_pitch + t * SPK_V, 1);                          \
-            else if (job->last)                                                                                        \
-                spk_expect(job, filter);                                                                               \
             if (job->first) {                                                                                          \
                 spk_vec bias = spk_set(job->bias[filter]);                                                             \
                 SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] = bias;                                             \

@@ -207,7 +207,7 @@ void spk_plan_make(spk_plan *plan, const infer_desc *d, const spk_table *table, 
     double filters = (double)(d->filters / d->groups), rounds = (double)((jobs + team - 1) / team),
            copying = (double)jobs * plan->copying;
     /* where two threads' tiles of a picture meet, both write the same cache lines, which costs this much a filter */
-    double whole = rounds * plan->cycles / (double)jobs + (plan->chunks < team ? filters * 3000 : 0);
+    double whole = rounds * plan->cycles / (double)jobs + (plan->chunks < team ? filters * 300 : 0);
     plan->parts = 1;
     if (copying + (plan->cycles - copying) / (double)team < whole)
         plan->parts = min_size(team, d->filters / d->groups);
