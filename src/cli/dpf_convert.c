@@ -22,6 +22,7 @@
 #include "html.h"
 #include "model_words.h"
 #include "quality.h"
+#include "recalibrator.h"
 #include "say.h"
 #include "stop.h"
 
@@ -205,21 +206,28 @@ static dpf_status prune(conversion *c, dpf_error *err) {
 }
 
 static dpf_status recalibrate(conversion *c, dpf_error *err) {
-    size_t used;
+    recalibrator *r;
     int stopped;
     if (!c->data || !c->images || stop_signal())
         return DPF_OK;
-    const recalibration_args args = {
-        .data = c->data, .cfg = c->cfg, .graph = c->model.graph, .threads = (int)c->threads, .images = c->images};
-    dpf_status status = quality_recalibrate(&args, c->model.weights.values, &used, &stopped, err);
-    if (status || stopped)
-        return status;
-    if (!used) {
+    if (!recalibrator_fits(c->model.graph)) {
         say("note: '%s' has no batch normalization, there is nothing to re-estimate", c->cfg);
         return DPF_OK;
     }
-    printf("batch-norm statistics of %zu training images\n", used);
-    return score(c, "after re-estimation", err);
+    const recalibrator_args args = {.data = c->data,
+                                    .cfg = c->cfg,
+                                    .graph = c->model.graph,
+                                    .threads = (int)c->threads,
+                                    .images = c->images,
+                                    .progress = 1};
+    dpf_status status = recalibrator_open(&r, &args, err);
+    if (status)
+        return status;
+    status = recalibrator_run(r, c->model.weights.values, &stopped, err);
+    if (!status && !stopped)
+        printf("batch-norm statistics of %zu training images\n", recalibrator_images(r));
+    recalibrator_close(r);
+    return status || stopped ? status : score(c, "after re-estimation", err);
 }
 
 /* Who trains an old model on finds that the training ends before it begins. */

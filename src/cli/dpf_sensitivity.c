@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * `darknet dpf sensitivity`: prunes one layer after the other, each alone and at
- * several sparsities, and scores the model each time.
+ * several sparsities, and scores the model each time. Where there are training pictures,
+ * batch-norm statistics are estimated anew each time, for a user can have them too: without,
+ * a layer seems to lose far more than training has to bring back.
+ *
+ * What must stay true: all scores of one study, the dense one too, come about in one way.
  */
 #include <omp.h>
 #include <stdio.h>
@@ -18,20 +22,25 @@
 #include "model_words.h"
 #include "progress.h"
 #include "quality.h"
+#include "recalibrator.h"
 #include "say.h"
 #include "sensitivity.h"
 #include "stop.h"
 
 static const char USAGE[] = "darknet dpf sensitivity DATA (CFG WEIGHTS | MODEL.dpf) [-drop POINTS] [-images N] "
-                            "[-out NAME] [-threads N]";
+                            "[-recalibrate N] [-out NAME] [-threads N]";
+
+enum { DEFAULT_RECALIBRATE = 256 };
 
 typedef struct study {
     const char *data, *cfg, *weights;
     const char *out, *drop;
-    uint64_t images, threads;
+    uint64_t images, recalibrate, threads;
+    int recalibrate_given;
     dpf_modelfile model;
     quality *quality;
-    float *values; /* the weights with one layer pruned */
+    recalibrator *recalibrator; /* NULL: the statistics stay */
+    float *values;              /* the weights with one layer pruned */
     sensitivity_result result;
     double began;
 } study;
@@ -41,6 +50,7 @@ static dpf_status read_args(study *s, int argc, char **argv, dpf_error *err) {
     const args_flag flags[] = {
         {"-drop", ARGS_TEXT, &s->drop, NULL, 0, 0},
         {"-images", ARGS_COUNT, &s->images, NULL, 1, 100000000},
+        {"-recalibrate", ARGS_COUNT, &s->recalibrate, &s->recalibrate_given, 0, 100000000},
         {"-out", ARGS_TEXT, &s->out, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &s->threads, NULL, 1, 1024},
     };
@@ -53,6 +63,8 @@ static dpf_status read_args(study *s, int argc, char **argv, dpf_error *err) {
     s->cfg = words[1];
     s->weights = words[2];
     s->result.drop = 1;
+    if (!s->recalibrate_given)
+        s->recalibrate = DEFAULT_RECALIBRATE;
     if (s->drop) {
         char *end;
         s->result.drop = strtod(s->drop, &end);
@@ -89,6 +101,20 @@ static dpf_status list_layers(study *s, dpf_error *err) {
     return DPF_OK;
 }
 
+static dpf_status open_recalibrator(study *s, dpf_error *err) {
+    if (!s->recalibrate || !recalibrator_fits(s->model.graph))
+        return DPF_OK;
+    const recalibrator_args args = {
+        .data = s->data, .cfg = s->cfg, .graph = s->model.graph, .threads = (int)s->threads, .images = s->recalibrate};
+    dpf_status status = recalibrator_open(&s->recalibrator, &args, err);
+    if (!status || s->recalibrate_given)
+        return status;
+    say("note: %s; without training pictures batch-norm statistics stay as they are, and pruning seems to cost more "
+        "than it has to",
+        err->text);
+    return DPF_OK;
+}
+
 static dpf_status open_all(study *s, dpf_error *err) {
     dpf_status status = dpf_modelfile_open(&s->model, s->cfg, NULL, err);
     if (!status && s->weights)
@@ -97,7 +123,9 @@ static dpf_status open_all(study *s, dpf_error *err) {
         status = list_layers(s, err);
     const quality_args args = {
         .data = s->data, .cfg = s->cfg, .graph = s->model.graph, .threads = (int)s->threads, .images = s->images};
-    return status ? status : quality_open(&s->quality, &args, err);
+    if (!status)
+        status = quality_open(&s->quality, &args, err);
+    return status ? status : open_recalibrator(s, err);
 }
 
 /* One line a layer; on a terminal one line that is written anew after each score. */
@@ -115,16 +143,23 @@ static void show(const study *s, size_t row, size_t levels) {
     }
 }
 
+/* The score of `values`, whose statistics may change. */
+static dpf_status measure(study *s, double *score, int *stopped, dpf_error *err) {
+    dpf_status status = DPF_OK;
+    if (s->recalibrator)
+        status = recalibrator_run(s->recalibrator, s->values, stopped, err);
+    return status || *stopped ? status : quality_measure(s->quality, s->values, score, stopped, err);
+}
+
 static dpf_status study_layer(study *s, size_t row, int *stopped, dpf_error *err) {
     sensitivity_layer *l = &s->result.layers[row];
-    const size_t start = dpf_weights_start(s->model.graph, l->layer);
     dpf_status status = DPF_OK;
     for (size_t k = 0; k < SENSITIVITY_LEVELS && !status && !*stopped; k++) {
+        /* each mask is computed from the dense weights again */
+        memcpy(s->values, s->model.weights.values, s->model.weights.count * sizeof *s->values);
         status = dpf_prune_layer(s->model.graph, l->layer, sensitivity_levels[k], s->values, err);
         if (!status)
-            status = quality_measure(s->quality, s->values, &l->score[k], stopped, err);
-        /* the next mask is computed from the dense weights again */
-        memcpy(s->values + start, s->model.weights.values + start, l->weights * sizeof *s->values);
+            status = measure(s, &l->score[k], stopped, err);
         if (!status && !*stopped)
             show(s, row, k + 1);
     }
@@ -135,6 +170,9 @@ static dpf_status study_layer(study *s, size_t row, int *stopped, dpf_error *err
 static dpf_status run(study *s, int *stopped, dpf_error *err) {
     s->began = progress_now();
     dpf_status status = quality_measure(s->quality, s->values, &s->result.dense, stopped, err);
+    s->result.as_given = s->result.dense;
+    if (!status && !*stopped && s->recalibrator)
+        status = measure(s, &s->result.dense, stopped, err);
     for (size_t i = 0; i < s->result.count && !status && !*stopped; i++)
         status = study_layer(s, i, stopped, err);
     return status;
@@ -152,6 +190,7 @@ static dpf_status write_results(study *s, dpf_error *err) {
     s->result.model = s->weights ? s->weights : s->cfg;
     s->result.metric = quality_name(s->quality);
     s->result.images = quality_images(s->quality);
+    s->result.recalibrated = s->recalibrator ? recalibrator_images(s->recalibrator) : 0;
     status = sensitivity_print(&s->result, err);
     if (!status)
         status = sensitivity_csv(&s->result, csv, err);
@@ -183,6 +222,7 @@ int dpf_sensitivity(int argc, char **argv) {
     else if (!status)
         say("stopped; nothing is written");
     quality_close(s.quality);
+    recalibrator_close(s.recalibrator);
     dpf_modelfile_free(&s.model);
     free(s.result.layers);
     free(s.values);

@@ -36,16 +36,4 @@ size_t quality_images(const quality *q); /* how many there are to look at */
  * is no result. */
 dpf_status quality_measure(quality *q, const float *values, double *percent, int *stopped, dpf_error *err);
 
-/* Batch-norm statistics anew from the first good ones of `images` pictures of the list `train`, drawn in a fixed
- * order, for the network with these weights; they are put into `values`. *used: how many pictures; 0 when the
- * network has no batch-norm. Needs no labels. */
-typedef struct recalibration_args {
-    const char *data, *cfg;
-    const dpf_graph *graph;
-    int threads;
-    size_t images;
-} recalibration_args;
-dpf_status quality_recalibrate(const recalibration_args *args, float *values, size_t *used, int *stopped,
-                               dpf_error *err);
-
 #endif

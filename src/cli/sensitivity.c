@@ -40,6 +40,16 @@ double sensitivity_total(const sensitivity_result *r) {
     return weights > 0 ? pruned / weights : 0;
 }
 
+/* What is the same for all scores; none of it needs escaping. */
+static void describe(const sensitivity_result *r, char *text, size_t size) {
+    const int length = snprintf(text, size, "%s in %% of %zu images while that layer alone is pruned; dense: %.2f %%",
+                                r->metric, r->images, r->dense);
+    if (r->recalibrated && length > 0 && (size_t)length < size)
+        snprintf(text + length, size - (size_t)length,
+                 "; batch-norm statistics of %zu training images for each (with its own, dense: %.2f %%)",
+                 r->recalibrated, r->as_given);
+}
+
 dpf_status sensitivity_print(const sensitivity_result *r, dpf_error *err) {
     table t;
     table_start(&t, "rlrrrrrrrr");
@@ -64,12 +74,13 @@ dpf_status sensitivity_print(const sensitivity_result *r, dpf_error *err) {
     dpf_status status = table_print(&t, stdout, err);
     if (status)
         return status;
-    printf("\n%s in %% of %zu images while that layer alone is pruned; dense: %.2f %%\n", r->metric, r->images,
-           r->dense);
-    printf("suggested: what each layer alone can lose for %g points; the section of each layer is at that line of the "
+    char text[256];
+    describe(r, text, sizeof text);
+    printf("\n%s\n", text);
+    printf("suggested: what each layer alone can lose for %g point%s; the section of each layer is at that line of the "
            "cfg. All together they prune %.2f %%,\nwhich costs more than each alone and wants training: [dpf] "
            "sparsity=%.6f goes with them\n",
-           r->drop, 100 * sensitivity_total(r), sensitivity_total(r));
+           r->drop, r->drop == 1 ? "" : "s", 100 * sensitivity_total(r), sensitivity_total(r));
     return DPF_OK;
 }
 
@@ -192,10 +203,11 @@ dpf_status sensitivity_html(const sensitivity_result *r, const char *path, dpf_e
     html_page_begin(&page, "Sensitivity of each layer", chart_style());
     html_raw(&page, "<h1>Sensitivity: ");
     html_escape(&page, r->model);
-    html_print(&page, "</h1>\n<p>%s of %zu images while one layer alone is pruned; dense: %s %%.", r->metric, r->images,
-               html_fixed(number, sizeof number, r->dense, 2));
-    html_print(&page, " Suggested: what a layer alone can lose for %s points.</p>\n",
-               html_number(number, sizeof number, r->drop, 4));
+    char about[256];
+    describe(r, about, sizeof about);
+    html_print(&page, "</h1>\n<p>%s.", about);
+    html_print(&page, " Suggested: what a layer alone can lose for %s point%s.</p>\n",
+               html_number(number, sizeof number, r->drop, 4), r->drop == 1 ? "" : "s");
     draw_curves(&page, r, names);
     draw_suggestions(&page, r, names, values);
     draw_table(&page, r);

@@ -22,10 +22,12 @@ typedef struct sensitivity_layer {
 } sensitivity_layer;
 
 typedef struct sensitivity_result {
-    const char *model;  /* for titles */
-    const char *metric; /* "top-1" */
-    double dense;       /* per cent */
-    double drop;        /* that is allowed, in points */
+    const char *model;   /* for titles */
+    const char *metric;  /* "top-1" */
+    double dense;        /* per cent */
+    size_t recalibrated; /* training pictures that batch-norm statistics are of, for each score; 0: they stay */
+    double as_given;     /* the score of the model with its own statistics */
+    double drop;         /* that is allowed, in points */
     size_t images;
     sensitivity_layer *layers;
     size_t count;

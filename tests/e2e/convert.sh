@@ -62,7 +62,26 @@ cmp -s again.weights bn.weights
 result $? "the same bytes"
 
 # sensitivity
-passes "sensitivity" "$DPF" dpf sensitivity "$data" net.cfg net.weights -images 40 -drop 5 -threads 1
+study() { "$DPF" dpf sensitivity "$data" net.cfg net.weights -images 40 -threads 1 "$@"; }
+passes "sensitivity without re-estimation" study -drop 5 -recalibrate 0
+prints "says what is scored" '^top-1 in % of 40 images while that layer alone is pruned; dense: [0-9.]+ %$'
+prints "points" 'for 5 points; '
+cp net_sensitivity.csv plain.csv
+passes "sensitivity" study -drop 1 -recalibrate 50
+prints "one point" 'for 1 point; '
+prints "says what the statistics are of" '; batch-norm statistics of 50 training images for each \(with its own, dense: [0-9.]+ %\)$'
+cmp -s plain.csv net_sensitivity.csv
+is "other scores" $? = 1
+cp net_sensitivity.csv first.csv
+study -recalibrate 50 >"$OUT" 2>"$ERR"
+cmp -s first.csv net_sensitivity.csv
+result $? "again: the same scores"
+grep -v '^train' "$data" >untrained.data
+"$DPF" dpf sensitivity untrained.data net.cfg net.weights -images 40 -threads 1 >"$OUT" 2>"$ERR"
+grep -q 'note: training list .*; without training pictures batch-norm statistics stay as they are' "$ERR" && cmp -s plain.csv net_sensitivity.csv
+result $? "no training list: without re-estimation, and says so"
+fails "no training list, but asked for" "^darknet: training list" "$DPF" dpf sensitivity untrained.data net.cfg net.weights -recalibrate 50
+passes "sensitivity, 5 points" study -drop 5
 prints "a line for each layer" '^ *1 +8x4x3x3 +288 +([0-9.]+ +){5}sparsity=0\.[0-9]+ +14$'
 grep -q "^layer 2 (3 of 3): " "$ERR"
 result $? "progress"

@@ -154,6 +154,27 @@ is "is the same" "$(tail -n 1 "$OUT")" = "$last"
 passes "test with a .dpf" "$DPF" detector test pieces.data tiny.dpf "$picture" -thresh 0.2 -out packed.png
 is "draws the same" "$(cmp seen.png packed.png && echo same)" = same
 
+# A dense model pruned at once: what it says is what `detector map` says
+head -n 50 "$PIECES/test.list" >few.list
+sed 's/^valid.*/valid = few.list/' pieces.data >few.data
+score() { sed -n "s/^$1 *mAP@0.50 *//p" convert.out; }
+last() { tail -n 1 "$OUT" | sed -n 's/^mAP@0.50 = //p'; }
+passes "convert" "$DPF" dpf convert plain.cfg first/tiny_last.weights half.dpf -sparsity 0.5 -data few.data -recalibrate 64 -threads 1
+cp "$OUT" convert.out
+prints "convert: pictures" '^batch-norm statistics of 64 training images$'
+passes "map of the dense model" "$DPF" detector map few.data plain.cfg first/tiny_last.weights -threads 1
+is "before pruning" "$(score 'before pruning')" = "$(last)"
+passes "map of the .dpf" "$DPF" detector map few.data half.dpf -threads 1
+is "after re-estimation" "$(score 'after re-estimation')" = "$(last)"
+passes "convert without pictures" "$DPF" dpf convert plain.cfg first/tiny_last.weights half.weights -sparsity 0.5
+passes "map of the .weights" "$DPF" detector map few.data plain.cfg half.weights -threads 1
+is "after pruning" "$(score 'after pruning')" = "$(last)"
+is "re-estimation brings mAP back" "$(score 'after re-estimation' | cut -d. -f1)" -gt "$(score 'after pruning' | cut -d. -f1)"
+passes "sensitivity" "$DPF" dpf sensitivity few.data plain.cfg first/tiny_last.weights -recalibrate 16 -threads 1
+prints "sensitivity: a line for each layer" '^ *3 +32x32x3x3 +9,216 +([0-9.]+ +){5}sparsity=0\.[0-9]+ +36$'
+prints "sensitivity: of what" "^mAP@0.50 in % of 50 images .* of 16 training images for each \(with its own, dense: $(score 'before pruning')\)$"
+fails "sensitivity: -images" "-images is for classifiers" "$DPF" dpf sensitivity few.data plain.cfg first/tiny_last.weights -images 9
+
 # Several sizes
 tiny 2 1
 passes "train with random=1" train -seed 3 -novalid
