@@ -28,6 +28,8 @@ static const char *effect_word(const dpf_option_fact *fact) {
 
 /* What this program does where the option is not neutral. */
 static const char *outcome(const dpf_option_fact *fact) {
+    if (fact->readers & DPF_WRONG_IN_DEBIAN)
+        return "refused";
     if (fact->readers & DPF_READ_BY_DEBIAN)
         return "";
     return fact->effect == DPF_EFFECT_RESULT     ? "refused"
@@ -59,8 +61,11 @@ static void put_options(FILE *out) {
         fputs("| ", out);
         put_sections(out, fact->where);
         fprintf(out, " | `%s` | %s | %s | %s | %s | %s | %s |\n", fact->key,
-                fact->readers & DPF_READ_BY_DEBIAN ? "yes" : "no", fact->readers & DPF_READ_BY_FORK ? "yes" : "no",
-                fact->what, effect_word(fact), fact->neutral, outcome(fact));
+                fact->readers & DPF_WRONG_IN_DEBIAN  ? "wrong"
+                : fact->readers & DPF_READ_BY_DEBIAN ? "yes"
+                                                     : "no",
+                fact->readers & DPF_READ_BY_FORK ? "yes" : "no", fact->what, effect_word(fact), fact->neutral,
+                outcome(fact));
     }
 }
 

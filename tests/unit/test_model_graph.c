@@ -383,6 +383,10 @@ static void test_stock_only(void **state) {
          "groups=2 (takes one part of the channels) needs "
          "AlexeyAB's fork; this Darknet does not know it (and 1 more like this)",
          0},
+        /* known, but of no use on a CPU */
+        {NET "[conv]\nfilters=30\n[region]\ntree=no.tree\nclasses=1\nnum=5\n",
+         "[region] tree=no.tree (file with a tree of classes) needs AlexeyAB's fork; this Darknet divides by 0 there",
+         0},
     };
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; ++i) {
         net n = build(foreign[i].text);

@@ -213,7 +213,9 @@ const dpf_option_fact dpf_option_facts[] = {
     {SOFTMAX, "groups", BOTH, RESULT, "", "a softmax for each part of the inputs"},
     {SOFTMAX, "temperature", BOTH, RESULT, "", "divisor of the inputs"},
     {SOFTMAX, "spatial", BOTH, RESULT, "", "a softmax for each pixel"},
-    {SOFTMAX | REGION, "tree", BOTH, RESULT, "", "file with a tree of classes"},
+    {SOFTMAX, "tree", BOTH, RESULT, "", "file with a tree of classes"},
+    /* a softmax whose temperature only the parser of [softmax] sets: it divides by 0 */
+    {REGION, "tree", BOTH | DPF_WRONG_IN_DEBIAN, RESULT, "", "file with a tree of classes"},
     {SOFTMAX, "noloss", BOTH, TRAINING, "", "computes no loss"},
     {COST, "type", BOTH, TRAINING, "", "sse, masked, smooth; only Debian has L1, seg, wgan"},
     {COST, "scale", BOTH, TRAINING, "", "factor of the error"},

@@ -23,7 +23,8 @@ typedef enum dpf_effect {
     DPF_EFFECT_RESULT,
 } dpf_effect;
 
-enum { DPF_READ_BY_DEBIAN = 1, DPF_READ_BY_FORK = 2 };
+/* Wrong: Debian's Darknet reads it, and what it then computes on a CPU is of no use. */
+enum { DPF_READ_BY_DEBIAN = 1, DPF_READ_BY_FORK = 2, DPF_WRONG_IN_DEBIAN = 4 };
 
 /* Sets of layers: bit i is dpf_layer_type i. */
 #define DPF_IN(type) (UINT64_C(1) << (type))

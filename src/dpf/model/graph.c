@@ -147,7 +147,7 @@ dpf_status dpf_build_issue(dpf_build *build, int layer, int line, int training_o
     if (!copy)
         return dpf_fail_memory(build->err, strlen(text) + 1, "a message");
     strcpy(copy, text);
-    graph->issues[graph->issues_count++] = (dpf_issue){layer, line, training_only, copy, who};
+    graph->issues[graph->issues_count++] = (dpf_issue){layer, line, training_only, copy, who, 0};
     return DPF_OK;
 }
 

@@ -140,6 +140,7 @@ typedef struct dpf_issue {
     int training_only; /* 1: a forward pass is the same without it */
     const char *what;  /* "[route] groups=2 (takes one part of the channels)" */
     const char *who;   /* "AlexeyAB's fork"; NULL: a remark about a key that nobody reads */
+    int wrong;         /* this Darknet reads it, but divides by 0 then */
 } dpf_issue;
 
 typedef struct dpf_graph {
@@ -201,7 +202,7 @@ size_t dpf_graph_second_step(const dpf_graph *graph);
 dpf_status dpf_graph_check_stock(const dpf_graph *graph, int training, dpf_error *err);
 
 /* An issue as one sentence: "yolo.cfg:120: layer 21: [yolo] scale_x_y=1.05 (...) needs AlexeyAB's
- * fork; this Darknet does not know it". */
+ * fork; this Darknet does not know it" (or "divides by 0 there"). */
 void dpf_graph_issue_text(const dpf_graph *graph, const dpf_issue *issue, char *text, size_t size);
 
 /* "convolutional"; "leaky". */

@@ -60,10 +60,13 @@ static dpf_status check_key(dpf_build *build, int layer, const dpf_section *sect
     }
     int ignored = !(fact->readers & DPF_READ_BY_DEBIAN) && fact->effect != DPF_EFFECT_NOTHING &&
                   !dpf_option_is_neutral(fact, key->value) && !is_moot(build, layer, key->key, key->value);
-    if (!meaning && !ignored)
+    const int wrong = (fact->readers & DPF_WRONG_IN_DEBIAN) != 0;
+    if (!meaning && !ignored && !wrong)
         return DPF_OK;
-    return dpf_build_issue(build, layer, key->line, training, DPF_FORK, "[%.60s] %s=%.60s (%s)", section->type,
-                           key->key, key->value, meaning ? meaning : fact->what);
+    DPF_TRY(dpf_build_issue(build, layer, key->line, training, DPF_FORK, "[%.60s] %s=%.60s (%s)", section->type,
+                            key->key, key->value, meaning ? meaning : fact->what));
+    build->graph->issues[build->graph->issues_count - 1].wrong = wrong;
+    return DPF_OK;
 }
 
 /* Darknet takes the first of two equal keys. */
@@ -113,8 +116,9 @@ void dpf_graph_issue_text(const dpf_graph *graph, const dpf_issue *issue, char *
     if (!issue->who)
         snprintf(text, size, "%s:%d: %s%s", graph->cfg->file, issue->line, layer, issue->what);
     else
-        snprintf(text, size, "%s:%d: %s%s needs %s%s; this Darknet does not know it", graph->cfg->file, issue->line,
-                 layer, issue->what, issue->who, issue->training_only ? " in training" : "");
+        snprintf(text, size, "%s:%d: %s%s needs %s%s; this Darknet %s", graph->cfg->file, issue->line, layer,
+                 issue->what, issue->who, issue->training_only ? " in training" : "",
+                 issue->wrong ? "divides by 0 there" : "does not know it");
 }
 
 dpf_status dpf_graph_check_stock(const dpf_graph *graph, int training, dpf_error *err) {
