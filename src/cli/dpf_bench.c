@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "../dpf/core/random.h"
-#include "../dpf/model/container.h"
+#include "../dpf/model/modelfile.h"
 #include "args.h"
 #include "dpf_run.h"
 #include "say.h"
@@ -151,7 +151,7 @@ int dpf_run_bench(int argc, char **argv) {
         return say_error(&err);
     options.threads = (int)threads;
     options.batch = (int)batch;
-    options.random = !words[1] && !dpf_container_is(words[0]);
+    options.random = !words[1] && !dpf_modelfile_is_packed(words[0]);
     b.seconds = (double)seconds;
     status = prepare(&b, words[0], words[1], &options, &err);
     if (!status)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../dpf/model/container.h"
+#include "../dpf/model/modelfile.h"
 #include "args.h"
 #include "dpf_run.h"
 #include "draw.h"
@@ -245,7 +245,7 @@ int dpf_run_predict(int argc, char **argv) {
         status = dpf_run_kernels(kernels, &options.kernels, &err);
     options.threads = (int)threads;
     if (!status)
-        first = dpf_container_is(words[0]) ? 1 : 2;
+        first = dpf_modelfile_is_packed(words[0]) ? 1 : 2;
     if (!status && !words[first])
         status = dpf_fail(&err, DPF_ERR_ARGUMENT, "no picture; usage: %s", USAGE);
     p.many = !status && words[first + 1];

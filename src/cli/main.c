@@ -54,7 +54,7 @@ static const char HELP[] =
     "      [-kernels auto|dense|sparse|direct|winograd|blas]\n"
     "  darknet dpf convert CFG WEIGHTS OUT [-sparsity S] [-scope global|layer] [-dpf FILE]\n"
     "      [-data DATA [-recalibrate N]] [-clear] [-half]    prunes a trained model at once\n"
-    "  darknet dpf sensitivity DATA CFG WEIGHTS [-drop POINTS] [-images N] [-out NAME]\n"
+    "  darknet dpf sensitivity DATA CFG WEIGHTS [-drop POINTS] [-images N] [-recalibrate N] [-out NAME]\n"
     "  darknet dpf inspect (FILE.dpf | WEIGHTS CFG) [-json]    how sparse each layer is\n"
     "  darknet version\n"
     "\n"
@@ -118,7 +118,6 @@ enum { MOST_VERBS = 8 };
 typedef struct family {
     const char *name;
     const char *choice; /* its verbs, for people */
-    int help;           /* 1: -h anywhere behind it prints HELP */
     struct {
         const char *name;
         int (*run)(int argc, char **argv); /* gets what follows the verb */
@@ -130,12 +129,10 @@ typedef struct family {
 static const family families[] = {
     {"classifier",
      "train, valid or predict",
-     1,
      {{"train", NULL, classifier_train}, {"valid", classifier_valid, NULL}, {"predict", classifier_predict, NULL}},
      darknet_classifier_verbs},
     {"detector",
      "train, test, valid, recall or map",
-     1,
      {{"train", NULL, detector_train},
       {"test", detector_test, NULL},
       {"valid", detector_valid, NULL},
@@ -144,7 +141,6 @@ static const family families[] = {
      darknet_detector_verbs},
     {"dpf",
      "pack, unpack, verify, predict, bench, inspect, convert or sensitivity",
-     0,
      {{"pack", dpf_files_pack, NULL},
       {"unpack", dpf_files_unpack, NULL},
       {"verify", dpf_files_verify, NULL},
@@ -163,8 +159,8 @@ static int run_family(const family *f, int argc, char **argv) {
         say("'%s' wants to know what to do: %s; 'darknet help' has the details", f->name, f->choice);
         return EXIT_BAD;
     }
-    for (int i = 2; f->help && i < argc; i++)
-        if (asks_for_help(argv[i]) && argv[i][0] == '-') {
+    for (int i = 2; i < argc; i++)
+        if (asks_for_help(argv[i]) && (i == 2 || argv[i][0] == '-')) {
             fputs(HELP, stdout);
             return EXIT_GOOD;
         }

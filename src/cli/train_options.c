@@ -8,12 +8,17 @@
 #include <stdlib.h>
 #include <omp.h>
 
+#include "../dpf/model/modelfile.h"
 #include "args.h"
 
 dpf_status train_options_take(train_options *o, const char *command, const char *const words[3],
                               char *const *command_line, dpf_error *err) {
     if (o->dense && o->dpf)
         return dpf_fail(err, DPF_ERR_ARGUMENT, "-dense and -dpf contradict each other; give one of them");
+    if (words[2] && dpf_modelfile_is_packed(words[2]))
+        return dpf_fail(err, DPF_ERR_ARGUMENT,
+                        "'%s' holds its own cfg: leave '%s' out, or make .weights of it by 'darknet dpf unpack'",
+                        words[2], words[1]);
     o->cfg = words[1];
     o->weights = words[2];
     o->command = args_join(command_line);

@@ -66,7 +66,7 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
         return dpf_fail(err, DPF_ERR_RANGE,
                         "'%s' is at iteration %zu and max_batches of '%s' is %zu: there is nothing left to train; "
                         "-clear starts at iteration 0 with these weights",
-                        options->weights ? options->weights : "the network", run->first, options->cfg,
+                        options->weights ? options->weights : options->cfg, run->first, options->cfg,
                         run->info.max_batches);
     return DPF_OK;
 }

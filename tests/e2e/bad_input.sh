@@ -196,6 +196,10 @@ passes "a training to take weights from" "$DPF" classifier train data.txt tiny.c
 data
 weights=scratch/tiny_last.weights
 refused "weights missing" "nothing.weights.*No such file" train nothing.weights
+"$DPF" dpf pack tiny.cfg "$weights" whole.dpf >/dev/null
+refused ".dpf of a finished training" "'whole.dpf' is at iteration 6 and max_batches of 'whole.dpf' is 6.*-clear" "$DPF" classifier \
+    train data.txt whole.dpf
+refused "a .dpf as weights" "'whole.dpf' holds its own cfg: leave 'tiny.cfg' out, or .*dpf unpack" train whole.dpf
 refused "weights of a finished training" "is at iteration 6 and max_batches of 'tiny.cfg' is 6.*-clear" train "$weights"
 head -c -7 "$weights" >short.weights
 refused "weights too short" "short.weights" train short.weights -clear

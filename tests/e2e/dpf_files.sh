@@ -36,10 +36,17 @@ printf x | dd of=bad.dpf bs=1 seek=400 conv=notrunc status=none
 fails "damaged" "bad.dpf: damaged" "$DPF" dpf unpack bad.dpf no.cfg no.weights
 test ! -e no.cfg && test ! -e no.weights
 result $? "damaged: nothing is written"
+printf 'no .dpf at all' >text.dpf
+fails "by its name: predict" "text.dpf: not a .dpf file" "$DPF" dpf predict text.dpf picture.jpg
+fails "by its name: bench" "text.dpf: not a .dpf file" "$DPF" dpf bench text.dpf
 fails "not a .dpf" "net.weights: not a .dpf file" "$DPF" dpf verify net.weights
 sed 's/filters=32/filters=33/' net.cfg >other.cfg
 fails "weights of another cfg" "too short for other.cfg" "$DPF" dpf pack other.cfg net.weights other.dpf
 fails "no verb" "'dpf' wants to know" "$DPF" dpf
+passes "help" "$DPF" dpf -h
+prints "lists the verbs" '^  darknet dpf convert CFG WEIGHTS OUT'
+passes "help of a verb" "$DPF" dpf convert --help
+prints "lists its flags" '-data DATA \[-recalibrate N\]'
 fails "wrong verb" "did you mean 'pack'" "$DPF" dpf pakc
 fails "too few words" "usage: darknet dpf pack" "$DPF" dpf pack net.cfg net.weights
 finish

@@ -12,6 +12,7 @@
 
 #include "../core/random.h"
 #include "../core/select.h"
+#include "../model/modelfile.h"
 
 /* Uniform with the variance that keeps the values of a layer as large as those before it. Batch
  * normalisation gets the running values that such a layer would have. */
@@ -75,7 +76,7 @@ static dpf_status prune(const dpf_graph_layer *l, size_t index, float *values, c
 
 static dpf_status open_files(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
     const dpf_model_options *o = p->options;
-    if (dpf_container_is(path)) {
+    if (dpf_modelfile_is_packed(path)) {
         size_t size;
         if (weights || o->random)
             return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a .dpf file has its own weights%s%s", path,
