@@ -108,6 +108,9 @@ test: ## build and run all tests, then asan, and tsan where clang is; last line:
 	+@if command -v clang >/dev/null; then TALLY=build/tally $(MAKE) --no-print-directory tsan-run $(TSAN); fi
 	+@TALLY=build/tally $(MAKE) --no-print-directory asan
 
+test-neon: ## the sparse kernels on 64-bit ARM, emulated; skipped where its compiler is missing
+	@tests/neon/run.sh
+
 asan: ## unit tests and fuzz corpora under address and undefined-behaviour sanitizers
 	@DARKNET=$(DARKNET) tools/install-deps.sh test
 	+@$(MAKE) --no-print-directory check SANITIZE=address,undefined CFLAGS='-O1 -g' SUITES='unit fuzz'
@@ -172,11 +175,11 @@ clean: ## remove everything that was built
 	rm -rf build darknet
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
 .SECONDARY: # keep the objects of tests
 .DELETE_ON_ERROR:
-.PHONY: all data test asan tsan tsan-run fuzz lint format demo bench install uninstall clean help FORCE
+.PHONY: all data test test-neon asan tsan tsan-run fuzz lint format demo bench install uninstall clean help FORCE
 
 -include $(wildcard $(addprefix $(BUILD)/,src/cli/*.d src/dpf/*/*.d tests/*/*.d bench/*.d data/*.d))

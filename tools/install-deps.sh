@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that are missing. Does nothing when all are there.
 #
-#   tools/install-deps.sh [build|test|lint|fuzz|demo]     (default: build)
+#   tools/install-deps.sh [build|test|lint|fuzz|demo|neon]     (default: build)
 #
 # As root it asks nothing; otherwise it goes through sudo and says so. Where there is
 # no apt it lists what this machine lacks, to be installed by hand, and fails.
@@ -17,9 +17,10 @@ build) ;;
 test) packages="$packages libcmocka-dev libjansson-dev dataset-fashion-mnist" ;;
 lint) packages="$packages libcmocka-dev libjansson-dev clang-format clang-tidy libomp-dev cppcheck shellcheck git" ;;
 fuzz) packages="$packages clang libclang-rt-14-dev libomp-dev" ;;
+neon) packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;; # about 250 MB
 demo) packages="$packages dataset-fashion-mnist" ;;
 *)
-    echo "usage: tools/install-deps.sh [build|test|lint|fuzz|demo]" >&2
+    echo "usage: tools/install-deps.sh [build|test|lint|fuzz|demo|neon]" >&2
     exit 2
     ;;
 esac
@@ -27,6 +28,8 @@ esac
 # How to see, without dpkg, that what a package brings is there.
 present() {
     case "$1" in
+    gcc-aarch64-linux-gnu | libc6-dev-arm64-cross) command -v aarch64-linux-gnu-gcc ;;
+    qemu-user) command -v qemu-aarch64 ;;
     build-essential) command -v "${CC:-cc}" && command -v make ;;
     darknet) [ -f /usr/lib/darknet/libdarknet.so ] ;;
     dataset-fashion-mnist) [ -f /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ] ;;
