@@ -56,19 +56,40 @@ for name in sgd adam size dense; do
 done
 
 # Detectors too
+boxes() { # boxes NAME FOLDER ...
+    sed "s|^backup.*|backup = $2|" "$PIECES/pieces.data" >boxes.data
+    exec "$DPF" detector train boxes.data "$1.cfg" -novalid -threads 1 "${@:3}"
+}
 printf '%s\n' '[net]' batch=4 subdivisions=2 width=96 height=96 channels=3 learning_rate=0.002 momentum=0.9 \
     max_batches=24 hue=.05 saturation=1.2 exposure=1.2 '[convolutional]' batch_normalize=1 filters=8 size=3 stride=4 \
     pad=1 activation=leaky '[convolutional]' filters=16 size=3 stride=4 pad=1 activation=linear '[yolo]' mask=0,1 \
     anchors=24,26,38,38 classes=3 num=2 jitter=.1 ignore_thresh=.6 truth_thresh=1 "${dpf[@]}" >boxes.cfg
-boxes() { # boxes FOLDER ...
-    sed "s|^backup.*|backup = $1|" "$PIECES/pieces.data" >boxes.data
-    "$DPF" detector train boxes.data boxes.cfg -novalid -threads 1 "${@:2}"
-}
-passes "detector: without a stop" boxes whole -seed 4 -save_every 10 -keep 9
+(boxes boxes whole -seed 4 -save_every 10 -keep 9) >"$OUT" 2>"$ERR"
+result $? "detector: without a stop"
 cp whole/boxes_10.* parts && cp whole/boxes_log.csv parts
-passes "detector: from iteration 10 on" boxes parts parts/boxes_10.weights
+(boxes boxes parts parts/boxes_10.weights) >"$OUT" 2>"$ERR"
+result $? "detector: from iteration 10 on"
 prints "detector: says so" '^Going on at iteration 10 of .* as if it had not been stopped$'
 is "detector: the same weights and log" "$(same whole parts boxes && echo same)" = same
+
+# With random=1 a size holds for ten iterations (the last 200 have the largest), and 15 is in the middle
+sed 's/^batch.*/batch=2/; s/^jitter=/random=1\n&/; s/^max_batches.*/max_batches=400/; s/^learning_rate.*/learning_rate=0.00001/' \
+    boxes.cfg >sizes.cfg
+until_30() { # until_30 FOLDER ...: is stopped when iteration 30 is saved
+    local i
+    boxes sizes "$@" >"$OUT" 2>"$ERR" </dev/null &
+    for ((i = 0; i < 1200; i++)); do
+        [[ ! -e $1/sizes_30.weights ]] || break
+        sleep 0.1
+    done
+    kill -TERM $! && wait $!
+}
+until_30 whole -seed 4 -save_every 15 -keep 9
+is "sizes change" "$(grep -A 1 Resizing "$OUT" | grep -E '^[0-9]+$' | sort -u | wc -l)" -ge 2
+cp whole/sizes_15.* parts && cp whole/sizes_log.csv parts
+until_30 parts parts/sizes_15.weights -save_every 15 -keep 9
+prints "several sizes: goes on" '^Going on at iteration 15 of .* as if it had not been stopped$'
+is "several sizes: the same weights" "$(cmp whole/sizes_30.weights parts/sizes_30.weights && echo same)" = same
 
 # Without a state, and longer
 cp whole/sgd_38.weights parts/alone_38.weights

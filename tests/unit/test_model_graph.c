@@ -420,6 +420,7 @@ static void test_remarks(void **state) {
     } odd[] = {
         {NET CONV "filtres=8\n", "t.cfg:14: layer 0: [convolutional] filtres=8: no Darknet reads this key; did you "
                                  "mean 'filters'?"},
+        {NET "adam=1\n" CONV, "t.cfg:7: [net] adam=1: Darknet has Adam on GPUs only; here momentum= and decay= count"},
         {NET "mosiac=1\n" CONV, "t.cfg:7: [net] mosiac=1: no Darknet reads this key; did you mean 'mosaic'?"},
         {NET CONV "xyzzyxyzzy=1\n", "t.cfg:14: layer 0: [convolutional] xyzzyxyzzy=1: no Darknet reads this key"},
         {NET CONV "size=5\n", "t.cfg:14: layer 0: [convolutional] size=5 does not count: Darknet takes the first, 3 "

@@ -60,6 +60,10 @@ static dpf_status check_key(dpf_build *build, int layer, const dpf_section *sect
     }
     int ignored = !(fact->readers & DPF_READ_BY_DEBIAN) && fact->effect != DPF_EFFECT_NOTHING &&
                   !dpf_option_is_neutral(fact, key->value) && !is_moot(build, layer, key->key, key->value);
+    if (layer < 0 && strcmp(fact->key, "adam") == 0 && strtol(key->value, NULL, 10) != 0)
+        return dpf_build_issue(build, layer, key->line, 1, NULL,
+                               "[%.60s] adam=%.60s: Darknet has Adam on GPUs only; here momentum= and decay= count",
+                               section->type, key->value);
     const int wrong = (fact->readers & DPF_WRONG_IN_DEBIAN) != 0;
     if (!meaning && !ignored && !wrong)
         return DPF_OK;
