@@ -279,9 +279,9 @@ static void plane_block_max(const float *in, int h, int w, int x0, int y0, int s
     }
 }
 
-static inline lanes larger(lanes a, lanes b) {
-    lanes_mask more = a > b;
-    return (lanes)(((lanes_mask)a & more) | ((lanes_mask)b & ~more));
+static inline __attribute__((always_inline)) void keep_larger(lanes *most, const lanes *v) {
+    lanes_mask more = *v > *most;
+    *most = (lanes)(((lanes_mask)*v & more) | ((lanes_mask)*most & ~more));
 }
 
 static void plane_block_pool(const float *in, int w, int y_first, int y_last, int x0, int size, int stride, int out_w,
@@ -290,8 +290,10 @@ static void plane_block_pool(const float *in, int w, int y_first, int y_last, in
         int x_first = x0 < 0 ? 0 : x0, x_last = x0 + size < w ? x0 + size : w;
         lanes max = (lanes){0} - FLT_MAX;
         for (int y = y_first; y < y_last; ++y)
-            for (int x = x_first; x < x_last; ++x)
-                max = larger(LOAD(in + ((size_t)y * (size_t)w + (size_t)x) * PLANE_LANES), max);
+            for (int x = x_first; x < x_last; ++x) {
+                lanes v = LOAD(in + ((size_t)y * (size_t)w + (size_t)x) * PLANE_LANES);
+                keep_larger(&max, &v);
+            }
         STORE(out, max);
     }
 }
