@@ -84,7 +84,8 @@ static size_t vectors_of(const search *s, const spk_plan *p, size_t rows) {
 /* Models what a run on one thread takes. */
 static void plan_cost(const search *s, spk_plan *p) {
     const infer_desc *d = s->desc;
-    double channels = (double)(d->channels / d->groups), filters = (double)(d->filters / d->groups);
+    const size_t group_channels = d->channels / d->groups, group_filters = d->filters / d->groups;
+    double channels = (double)group_channels, filters = (double)group_filters;
     double rows = (double)p->lines / (double)p->row_tiles;
     double scale = (double)s->table->vector / LINE_FLOATS; /* cost of a vector against one of 64 bytes */
     /* vectors of a tile, some of which have a row less */
@@ -204,11 +205,11 @@ void spk_plan_make(spk_plan *plan, const infer_desc *d, const spk_table *table, 
     /* With few jobs sharing out the filters, too, is better, though each part copies the input for itself. */
     size_t team = options->threads > 1 ? (size_t)options->threads : 1;
     size_t jobs = plan->chunks * d->groups * plan->tiles;
-    double filters = (double)(d->filters / d->groups), rounds = (double)((jobs + team - 1) / team),
-           copying = (double)jobs * plan->copying;
+    size_t filters = d->filters / d->groups, rounds = (jobs + team - 1) / team;
+    double copying = (double)jobs * plan->copying;
     /* where two threads' tiles of a picture meet, both write the same cache lines, which costs this much a filter */
-    double whole = rounds * plan->cycles / (double)jobs + (plan->chunks < team ? filters * 300 : 0);
+    double whole = (double)rounds * plan->cycles / (double)jobs + (plan->chunks < team ? 300.0 * (double)filters : 0);
     plan->parts = 1;
     if (copying + (plan->cycles - copying) / (double)team < whole)
-        plan->parts = min_size(team, d->filters / d->groups);
+        plan->parts = min_size(team, filters);
 }
