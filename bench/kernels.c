@@ -19,6 +19,7 @@
  * weights; a sparse result that differs ends the program. An empty cell: oneDNN has no
  * such kernel. Useful GFLOP/s: two for each nonzero and output pixel.
  */
+#include <cblas.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdint.h>
@@ -150,6 +151,7 @@ static void blas_new(bench *b, int threads) {
     const dense_shape ds = {s->batch, s->c, s->h, s->w, s->n, s->size, s->stride, s->stride, s->pad, 1, 1};
     dense_info info;
     dpf_error err;
+    openblas_set_num_threads(threads);
     if (dense_new(&b->blas.dense, &ds, DPF_RELU, b->all_weights, b->bias, threads, DENSE_BLAS, &err) != DPF_OK)
         fail("OpenBLAS", err.text);
     dense_get_info(b->blas.dense, &info);
