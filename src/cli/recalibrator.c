@@ -13,19 +13,23 @@
 #include "imagelist.h"
 #include "stop.h"
 
-/* Pictures at once: many, for their own means and variances stand for those of all (a detector lost
- * 1.5 points of mAP with 8 at a time, 0.5 with 16 and with 64), but no more than the activations of a
+/* Pictures at once: many, for their own means and variances stand for those of all (yolo-fastest
+ * lost 1.5 points of mAP with 8 at a time, a third of that with 32 or 64), but no more than the activations of a
  * network leave room for. Darknet allocates four arrays a layer; two or three of them are touched. */
 enum { MOST_BATCH = 128, LEAST_BATCH = 2, CACHE_FLOATS = 1 << 26 };
 static const double arrays = 2.5, most_bytes = 1.5 * (1 << 30);
+
+typedef struct decoded {
+    dn_data *pictures; /* NULL: not decoded, or not kept */
+} decoded;
 
 struct recalibrator {
     datafile data;
     imagelist *list;
     dn_net *net;
-    dn_data **batches; /* NULL: not decoded, or not kept */
+    decoded *batches;
     const char **paths;
-    size_t batch, rounds, cached; /* cached: floats that are kept */
+    size_t batch, rounds, cached; /* pictures in each, how many batches, floats that are kept */
     int whole, progress;
 };
 
@@ -89,7 +93,7 @@ void recalibrator_close(recalibrator *r) {
     if (!r)
         return;
     for (size_t k = 0; r->batches && k < r->rounds; k++)
-        dn_data_free(r->batches[k]);
+        dn_data_free(r->batches[k].pictures);
     dn_close(r->net);
     imagelist_free(r->list);
     datafile_free(&r->data);
@@ -103,11 +107,11 @@ size_t recalibrator_images(const recalibrator *r) {
 }
 
 static dpf_status load(recalibrator *r, size_t k, dpf_error *err) {
-    if (r->batches[k])
+    if (r->batches[k].pictures)
         return DPF_OK;
     dpf_status status = imagelist_draw(r->list, 0, k, r->batch, r->paths, err);
     const dn_load_args args = {.paths = r->paths, .count = r->batch, .whole = r->whole};
-    return status ? status : dn_load(r->net, &args, &r->batches[k], err);
+    return status ? status : dn_load(r->net, &args, &r->batches[k].pictures, err);
 }
 
 /* Keeps the pictures for the next run if there is room. */
@@ -116,8 +120,8 @@ static void unload(recalibrator *r, size_t k, size_t floats) {
         r->cached += floats;
         return;
     }
-    dn_data_free(r->batches[k]);
-    r->batches[k] = NULL;
+    dn_data_free(r->batches[k].pictures);
+    r->batches[k].pictures = NULL;
 }
 
 static dpf_status add_all(recalibrator *r, dn_recalibration *statistics, dpf_error *err) {
@@ -125,10 +129,10 @@ static dpf_status add_all(recalibrator *r, dn_recalibration *statistics, dpf_err
     dn_info info;
     dn_get_info(r->net, &info);
     for (size_t k = 0; k < r->rounds && !status && !stop_signal(); k++) {
-        const int kept = r->batches[k] != NULL;
+        const int kept = r->batches[k].pictures != NULL;
         status = load(r, k, err);
         if (!status)
-            status = dn_recalibrate_add(statistics, r->batches[k], err);
+            status = dn_recalibrate_add(statistics, r->batches[k].pictures, err);
         if (!status && !kept)
             unload(r, k, r->batch * (size_t)info.inputs);
         if (r->progress)
