@@ -21,8 +21,9 @@
 typedef struct train_options {
     const char *cfg, *weights, *dpf; /* weights and dpf may be NULL */
     int clear;
-    int dense; /* ignore the [dpf] section */
-    int force; /* go on where only training differs from what the cfg asks for */
+    int dense;           /* ignore the [dpf] section */
+    const char *kernels; /* NULL or "auto"; "dense": no sparse kernels */
+    int force;           /* go on where only training differs from what the cfg asks for */
     uint64_t seed, threads;
     int seed_given;      /* 0: that of the state, else from the clock */
     uint64_t save_every; /* iterations between two checkpoints; 0: TRAIN_SAVE_EVERY */
@@ -39,8 +40,8 @@ enum { TRAIN_SAVE_EVERY = 1000 };
     {"-clear", ARGS_SWITCH, &(o)->clear, NULL, 0, 0}, {"-dense", ARGS_SWITCH, &(o)->dense, NULL, 0, 0},                \
         {"-force", ARGS_SWITCH, &(o)->force, NULL, 0, 0},                                                              \
         {"-seed", ARGS_COUNT, &(o)->seed, &(o)->seed_given, 0, UINT64_MAX},                                            \
-        {"-dpf", ARGS_TEXT, &(o)->dpf, NULL, 0, 0}, {"-threads", ARGS_COUNT, &(o)->threads, NULL, 1, 1024},            \
-        {"-keep", ARGS_COUNT, &(o)->keep, NULL, 0, 1000000}, {                                                         \
+        {"-dpf", ARGS_TEXT, &(o)->dpf, NULL, 0, 0}, {"-kernels", ARGS_TEXT, &(o)->kernels, NULL, 0, 0},                \
+        {"-threads", ARGS_COUNT, &(o)->threads, NULL, 1, 1024}, {"-keep", ARGS_COUNT, &(o)->keep, NULL, 0, 1000000}, { \
         "-save_every", ARGS_COUNT, &(o)->save_every, NULL, 1, UINT32_MAX                                               \
     }
 

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <omp.h>
 
 #include "../dpf/model/modelfile.h"
@@ -19,6 +20,8 @@ dpf_status train_options_take(train_options *o, const char *command, const char 
         return dpf_fail(err, DPF_ERR_ARGUMENT,
                         "'%s' holds its own cfg: leave '%s' out, or make .weights of it by 'darknet dpf unpack'",
                         words[2], words[1]);
+    if (o->kernels && strcmp(o->kernels, "auto") != 0 && strcmp(o->kernels, "dense") != 0)
+        return dpf_fail(err, DPF_ERR_ARGUMENT, "-kernels %s is not known (allowed: auto, dense)", o->kernels);
     o->cfg = words[1];
     o->weights = words[2];
     o->command = args_join(command_line);

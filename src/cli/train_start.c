@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "files.h"
@@ -49,6 +50,7 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
         .dpf_path = options->dpf,
         .clear = options->clear,
         .dense = options->dense,
+        .dense_kernels = options->kernels && strcmp(options->kernels, "dense") == 0,
         .train = 1,
         .force = options->force,
         .threads = (int)options->threads,

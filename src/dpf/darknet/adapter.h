@@ -39,9 +39,10 @@ typedef struct dn_open_args {
     /* Where an earlier training of the same cfg left off, or NULL; weights_path is then what that
      * one wrote. Fails with DPF_ERR_MISMATCH when it does not fit. Borrowed during dn_open. */
     const dpf_state *state;
-    int dense;    /* 1: ignore the [dpf] section */
-    int unhooked; /* 1: leave every layer to libdarknet (for comparisons; no pruning) */
-    int quiet;    /* 1: hide the layer table that Darknet's parser writes to stderr */
+    int dense;         /* 1: ignore the [dpf] section */
+    int dense_kernels; /* 1: no sparse kernels for pruned layers: slower, and other bits in the end */
+    int unhooked;      /* 1: leave every layer to libdarknet (for comparisons; no pruning) */
+    int quiet;         /* 1: hide the layer table that Darknet's parser writes to stderr */
 } dn_open_args;
 
 typedef struct dn_info {

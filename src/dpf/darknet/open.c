@@ -203,6 +203,7 @@ dpf_status dn_open(dn_net **out, const dn_open_args *args, dpf_error *err) {
     dn->height = dn->net->h;
     dn->hooks.net = dn->net;
     dn->hooks.threads = dn->threads;
+    dn->hooks.dense_kernels = args->dense_kernels;
     if (!args->unhooked)
         status = dn_hooks_attach(&dn->hooks, err);
     if (!args->unhooked && status == DPF_OK)
