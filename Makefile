@@ -141,7 +141,7 @@ demo: ## train dense and 95 % sparse on Fashion-MNIST, SEEDS=1 times; print the 
 	+@$(MAKE) --no-print-directory all data
 	@SEEDS=$(SEEDS) tools/demo.sh
 
-bench: all $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) ## the figures of the README
+bench: all data $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) ## the figures of the README
 	@BUILD=$(BUILD) bench/run.sh
 
 $(BUILD)/bench/plot: $(BUILD)/bench/plot.o $(CLI) $(LIB) # needs no Darknet

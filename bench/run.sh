@@ -5,10 +5,11 @@
 #
 #   ranking    a mask update of 60 million weights
 #   kernels    sparse convolutions against oneDNN and OpenBLAS, shape by shape, 1 and 2 threads
-#   training   iterations of ResNet-20 against unhooked libdarknet, in one interleaved run
+#   training   iterations of ResNet-20, dense and at several sparsities, against unhooked
+#              libdarknet; and of a YOLO; each in one interleaved run, with a chart
 #   networks   whole networks, dense and sparse, against libdarknet's forward pass, likewise
 #
-# Results also go to $BUILD/bench/*.txt. Run it on an idle machine; the ratios hold
+# Results also go to $BUILD/bench, *.txt, *.csv and *.html. Run it on an idle machine; the ratios hold
 # elsewhere, the times do not.
 set -eu
 : "${BUILD:=build/release}"
@@ -29,7 +30,23 @@ for threads in 1 2; do
         -title "Sparse over dense convolutions, $threads threads" "$csv" "${csv%.csv}.html"
 done
 echo
-"$BUILD/bench/train" cfg/resnet20.cfg "${ROUNDS:-5}" | tee "$BUILD/bench/train.txt"
+# Masks of a real training: which layers stay denser than the mean decides much.
+data=build/data/fashion/fashion.data masks=$BUILD/bench/masks
+mkdir -p "$masks"
+if [ ! -f "$masks/short_last.weights" ]; then
+    echo "a short training on Fashion-MNIST, for real masks ..."
+    sed "s|^backup.*|backup = $masks|" "$data" >"$masks/fashion.data"
+    sed -e 's/^max_batches=.*/max_batches=400/' -e 's/^burn_in=.*/burn_in=100/' cfg/resnet20.cfg >"$masks/short.cfg"
+    "$BUILD/darknet" classifier train "$masks/fashion.data" "$masks/short.cfg" -seed 1 -novalid >"$masks/train.log" 2>&1
+fi
+"$BUILD/bench/train" -r "${ROUNDS:-8}" -w "$masks/short_last.weights" -o "$BUILD/bench/train.csv" cfg/resnet20.cfg |
+    tee "$BUILD/bench/train.txt"
+echo
+"$BUILD/bench/train" -d -r 3 -i 2 -o "$BUILD/bench/train-yolo.csv" cfg/bccd.cfg | tee -a "$BUILD/bench/train.txt"
+for name in train train-yolo; do
+    "$BUILD/bench/plot" -title "An iteration of training" -labels 1 -columns "forward ms,backward ms,update ms" -rows -unit ms \
+        "$BUILD/bench/$name.csv" "$BUILD/bench/$name.html"
+done
 echo
 stock=/usr/share/darknet/cfg
 networks=(bench/yolov4-tiny.cfg)

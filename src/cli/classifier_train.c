@@ -12,7 +12,7 @@
 #include "train.h"
 
 static const char USAGE[] = "darknet classifier train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE | -dense] "
-                            "[-threads N] [-force] [-novalid] "
+                            "[-threads N] [-kernels auto|dense] [-force] [-novalid] "
                             "[-keep K] [-save_every N]";
 
 typedef struct job {

@@ -14,7 +14,7 @@
 #include "train.h"
 
 static const char USAGE[] = "darknet detector train DATA CFG [WEIGHTS] [-clear] [-seed N] [-dpf FILE | -dense] "
-                            "[-threads N] [-keep N] [-save_every N] [-map] [-novalid]";
+                            "[-threads N] [-kernels auto|dense] [-keep N] [-save_every N] [-map] [-novalid]";
 
 typedef struct job {
     train_options options;

@@ -31,6 +31,7 @@ static const char HELP[] =
     "      -seed N      repeat a run bit for bit (order and augmentation of the images, first weights)\n"
     "      -dpf FILE    take the [dpf] section from FILE, not from CFG\n"
     "      -dense       train without pruning: ignore the [dpf] section\n"
+    "      -kernels dense  prune, but compute without sparse kernels: slower, to compare\n"
     "      -threads N   cores to use; all of them if not given\n"
     "      -force       train though the cfg has training options that this Darknet does not know\n"
     "      -novalid     do not score the model at the end\n"

@@ -55,6 +55,20 @@ for name in sgd adam size dense; do
     is "$name: the same weights and log" "$(same whole parts $name && echo same)" = same
 done
 
+# On the sparse kernels too, with two threads; they are in use if without them other bits come out
+printf '%s\n' '[net]' batch=32 subdivisions=1 width=28 height=28 channels=3 learning_rate=0.01 momentum=0.9 max_batches=24 \
+    '[convolutional]' batch_normalize=1 filters=32 size=3 stride=2 pad=1 activation=leaky \
+    '[convolutional]' batch_normalize=1 filters=64 size=3 stride=1 pad=1 activation=leaky \
+    '[convolutional]' batch_normalize=1 filters=32 size=3 stride=2 pad=1 activation=leaky '[avgpool]' \
+    '[connected]' output=10 activation=linear '[softmax]' groups=1 '[dpf]' sparsity=0.95 update_every=3 end=10 >thin.cfg
+passes "thin: without a stop" train whole thin -seed 5 -save_every 7 -keep 9 -threads 2
+cp whole/thin_14.* parts && cp whole/thin_log.csv parts
+passes "thin: from iteration 14 on" train parts thin parts/thin_14.weights -threads 2
+is "thin: the same weights and log" "$(same whole parts thin && echo same)" = same
+cp whole/thin_14.* parts && cp whole/thin_log.csv parts
+passes "thin: dense kernels" train parts thin parts/thin_14.weights -threads 2 -kernels dense
+is "thin: sparse kernels were in use" "$(cmp -s whole/thin_last.weights parts/thin_last.weights; echo $?)" = 1
+
 # Detectors too
 boxes() { # boxes NAME FOLDER ...
     sed "s|^backup.*|backup = $2|" "$PIECES/pieces.data" >boxes.data

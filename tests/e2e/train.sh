@@ -35,6 +35,7 @@ is "header of the log" "$(head -n 1 backup/tiny_log.csv)" = \
     "iteration,loss,avg_loss,rate,sparsity,images_per_s,flips,revived,score"
 is "a line an iteration in the log" "$(wc -l <backup/tiny_log.csv)" = 41
 is "the pruned model is not the dense one" "$(cmp -s backup/tiny_final.weights backup/tiny_last.weights; echo $?)" = 1
+fails "-kernels of another word" '-kernels fast is not known \(allowed: auto, dense\)' train -kernels fast
 
 # The same again, and with another seed
 mv backup first && mkdir backup

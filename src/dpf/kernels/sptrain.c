@@ -129,7 +129,7 @@ static double dense_cycles(const sptrain *sp) {
     double products = pixels * c * n * (double)(s->size * s->size) / SP_LANES;
     if (dpf_conv_plan(s, sp->threads, 1).winograd) /* a quarter of the products, and transforms of input and output */
         return 0.26 * products + 50 * pixels * (c + n) / SP_LANES;
-    return 1.2 * products;
+    return products;
 }
 
 /* --- building ---------------------------------------------------------------------- */
@@ -241,7 +241,8 @@ size_t sptrain_scratch(const sptrain *sp) {
 
 int sptrain_choose(const sptrain *sp, const uint64_t *mask) {
     size_t nonzeros = dpf_mask_count(mask, sp->filter_size * (size_t)sp->shape.n);
-    int forward = sparse_cycles(sp, &sp->pass[SP_FORWARD], nonzeros) < dense_cycles(sp);
-    int backward = sparse_cycles(sp, &sp->pass[SP_BACKWARD], nonzeros) < dense_cycles(sp);
+    double most = 0.95 * dense_cycles(sp); /* near a tie the model may be wrong */
+    int forward = sparse_cycles(sp, &sp->pass[SP_FORWARD], nonzeros) < most;
+    int backward = sparse_cycles(sp, &sp->pass[SP_BACKWARD], nonzeros) < most;
     return (forward ? SPTRAIN_FORWARD : 0) + (backward ? SPTRAIN_BACKWARD : 0);
 }
