@@ -37,11 +37,11 @@ typedef struct world {
 static void open_world(world *m, const dpf_conv_shape *s, int blocks, int unit, int threads) {
     dpf_error err;
     *m = (world){.s = *s, .blocks = blocks, .unit = unit, .threads = threads};
-    m->in = (size_t)(s->h * s->w);
-    m->out = (size_t)(dpf_conv_out_h(s) * dpf_conv_out_w(s));
+    m->in = (size_t)s->h * (size_t)s->w;
+    m->out = (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
     m->nx = (size_t)(s->batch * s->c) * m->in;
     m->ny = (size_t)(s->batch * s->n) * m->out;
-    m->nw = (size_t)(s->n * s->c * s->size * s->size);
+    m->nw = (size_t)s->n * (size_t)s->c * (size_t)s->size * (size_t)s->size;
     m->x = guarded(m->nx);
     m->bx = guarded(m->nx);
     m->dy = guarded(m->ny);
@@ -72,7 +72,7 @@ static void close_world(world *m) {
 /* Keeps about `kept` of 1000 weights, and none of filter 0 and of channel 1. */
 static void choose_mask(world *m, int kept) {
     dpf_error err;
-    size_t filter = m->nw / (size_t)m->s.n, taps = (size_t)(m->s.size * m->s.size);
+    size_t filter = m->nw / (size_t)m->s.n, taps = (size_t)m->s.size * (size_t)m->s.size;
     memset(m->mask, 0, dpf_mask_words(m->nw) * sizeof *m->mask);
     for (size_t j = 0; j < m->nw; ++j)
         if (kept == 1000 || (rand() % 1000 < kept && j >= filter && j / taps % (size_t)m->s.c != 1))

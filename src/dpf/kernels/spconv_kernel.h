@@ -148,7 +148,7 @@ static void spk_pack_inside(const spk_pack *p, float *to, const spk_run *runs, s
             const float *from = p->from + run->from + at;
             for (size_t j = 0; j < run->rows; j++, line += p->pitch, from += p->width)
                 for (size_t x = first; x < end; x++)
-                    spk_store(line + x * SPK_V, run->from < 0 ? (spk_vec){0} : spk_load(from + x * SPK_V));
+                    spk_store(line + x * SPK_V, run->from < 0 ? spk_set(0) : spk_load(from + x * SPK_V));
         }
     }
 }

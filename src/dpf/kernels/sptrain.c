@@ -29,7 +29,7 @@ const sp_loops *sp_loops_for_cpu(void) {
 /* --- geometry -------------------------------------------------------------------- */
 
 static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
+    return (a + b - 1) / b; /* NOLINT(clang-analyzer-core.DivideZero): b is never below 1 */
 }
 
 /* Floats of so many vectors: an odd number, because planes a power of two apart share sets
@@ -152,7 +152,7 @@ static int place_columns(sp_side *side, int plane_columns) {
 static int build_pass(sptrain *sp, sp_which which) {
     sp_pass *p = &sp->pass[which];
     const dpf_conv_shape *s = &sp->shape;
-    size_t blocks = (size_t)p->blocks, taps = (size_t)(s->size * s->size);
+    size_t blocks = (size_t)p->blocks, taps = (size_t)s->size * (size_t)s->size;
     size_t entries = which == SP_FORWARD ? sp->filter_size : (size_t)s->n;
     p->block_of = calloc(entries, sizeof *p->block_of);
     p->distance = calloc(sp->filter_size, sizeof *p->distance);
@@ -189,7 +189,7 @@ dpf_status sptrain_new(sptrain **out, const dpf_conv_shape *s, int blocks, int u
     sp->unit = unit;
     sp->strips = SP_LANES / unit;
     sp->threads = threads;
-    sp->filter_size = (size_t)s->c * (size_t)(s->size * s->size);
+    sp->filter_size = (size_t)s->c * (size_t)s->size * (size_t)s->size;
     sp->phase_of = calloc(sp->filter_size, sizeof *sp->phase_of);
     size_t longest = 0;
     int failed = !sp->phase_of;
@@ -205,8 +205,9 @@ dpf_status sptrain_new(sptrain **out, const dpf_conv_shape *s, int blocks, int u
     sp->scratch += sp->row_floats;
     sp->zeros = dpf_aligned_floats(sp->row_floats);
     if (failed || !sp->zeros) {
+        size_t bytes = sp->filter_size * sizeof(float);
         sptrain_free(sp);
-        return dpf_fail_memory(err, sp->filter_size * sizeof(float), "a sparse convolution");
+        return dpf_fail_memory(err, bytes, "a sparse convolution");
     }
     for (size_t i = 0; i < sp->row_floats; ++i)
         sp->zeros[i] = 0;

@@ -39,7 +39,7 @@ static void clear_vectors(float *to, size_t count) {
 /* The columns of the source's planes that no row is copied to; they stay as they are then. */
 static void clear_margins(const sp_pass *p, float *planes) {
     const sp_side *side = &p->from;
-    size_t columns = (size_t)p->plane_columns, rows = (size_t)(p->band + p->reach);
+    size_t columns = (size_t)p->plane_columns, rows = (size_t)p->band + (size_t)p->reach;
     for (int phase = 0; phase < side->step; ++phase) {
         size_t left = columns, right = 0; /* copied: [left, right) */
         for (int j = side->first_column; j < side->end; ++j) {
