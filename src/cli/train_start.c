@@ -64,12 +64,13 @@ static dpf_status open_net(train_state *run, const train_options *options, dpf_e
     dn_get_info(run->net, &run->info);
     run->first = dn_iteration(run->net);
     run->images = (size_t)run->info.batch * (size_t)run->info.subdivisions;
-    if (run->info.max_batches && run->first >= run->info.max_batches)
+    /* at the end exactly and with its state: a training that was killed before it wrote the finished model */
+    const size_t end = run->info.max_batches;
+    if (end && (run->first > end || (run->first == end && !run->resumed)))
         return dpf_fail(err, DPF_ERR_RANGE,
                         "'%s' is at iteration %zu and max_batches of '%s' is %zu: there is nothing left to train; "
                         "-clear starts at iteration 0 with these weights",
-                        options->weights ? options->weights : options->cfg, run->first, options->cfg,
-                        run->info.max_batches);
+                        options->weights ? options->weights : options->cfg, run->first, options->cfg, end);
     return DPF_OK;
 }
 
@@ -88,7 +89,11 @@ static void greet(const train_state *run) {
     if (info->found_sparsity > 0)
         printf("The weights are %.2f %% sparse already and what was pruned is gone: the ramp starts there, not at 0\n",
                100 * info->found_sparsity);
-    if (run->first)
+    if (run->first && run->first == info->max_batches)
+        printf("All %zu iterations are trained already: only the finished model and the report are written again; "
+               "-clear starts at iteration 0\n",
+               run->first);
+    else if (run->first)
         printf("Going on at iteration %zu of %zu%s\n", run->first, info->max_batches,
                run->resumed ? ", as if it had not been stopped" : "");
     fflush(stdout);
