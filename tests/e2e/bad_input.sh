@@ -200,7 +200,9 @@ refused "weights missing" "nothing.weights.*No such file" train nothing.weights
 refused ".dpf of a finished training" "'whole.dpf' is at iteration 6 and max_batches of 'whole.dpf' is 6.*-clear" "$DPF" classifier \
     train data.txt whole.dpf
 refused "a .dpf as weights" "'whole.dpf' holds its own cfg: leave 'tiny.cfg' out, or .*dpf unpack" train whole.dpf
-refused "weights of a finished training" "is at iteration 6 and max_batches of 'tiny.cfg' is 6.*-clear" train "$weights"
+cp "$weights" ended.weights # without the state that stands beside them
+refused "weights of a finished training" "'ended.weights' is at iteration 6 and max_batches of 'tiny.cfg' is 6.*-clear" \
+    train ended.weights
 head -c -7 "$weights" >short.weights
 refused "weights too short" "short.weights" train short.weights -clear
 { cat "$weights"; printf 12345678; } >long.weights
