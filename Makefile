@@ -43,7 +43,7 @@ OTHER   := $(if $(filter x86_64,$(MACHINE)),,%_avx2.c %_avx512.c) $(if $(filter 
 LIB_SRC := $(filter-out $(OTHER),$(wildcard $(patsubst %,src/dpf/%/*.c,core kernels model runtime)))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 DN_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/dpf/darknet/*.c))
-CLI_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/cli/*.c))
+CLI_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/cli/*.c src/cli/*/*.c))
 CLI_LIB_OBJ := $(filter-out %/main.o,$(CLI_OBJ))
 
 LIB  := $(BUILD)/libdpf.a
@@ -182,4 +182,4 @@ FORCE:
 .DELETE_ON_ERROR:
 .PHONY: all data test test-neon asan tsan tsan-run fuzz lint format demo bench install uninstall clean help FORCE
 
--include $(wildcard $(addprefix $(BUILD)/,src/cli/*.d src/dpf/*/*.d tests/*/*.d bench/*.d data/*.d))
+-include $(wildcard $(addprefix $(BUILD)/,src/cli/*.d src/cli/*/*.d src/dpf/*/*.d tests/*/*.d bench/*.d data/*.d))

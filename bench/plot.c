@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/chart.h"
+#include "cli/page/chart.h"
 
 enum { COLUMNS = 64 };
 

@@ -10,14 +10,8 @@
 #include <unistd.h>
 
 #include "../dpf/core/options.h"
-#include "classifier.h"
-#include "detector.h"
-#include "dpf_convert.h"
-#include "dpf_files.h"
-#include "dpf_inspect.h"
-#include "dpf_run.h"
-#include "passthrough.h"
-#include "say.h"
+#include "terminal/say.h"
+#include "verbs/verbs.h"
 
 #ifndef DPF_VERSION
 #define DPF_VERSION "0.1.0"

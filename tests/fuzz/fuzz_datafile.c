@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cli/datafile.h"
-#include "cli/say.h"
+#include "cli/data/datafile.h"
+#include "cli/terminal/say.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

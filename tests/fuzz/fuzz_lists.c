@@ -13,10 +13,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cli/imagelist.h"
-#include "cli/labels.h"
-#include "cli/lines.h"
-#include "cli/say.h"
+#include "cli/data/imagelist.h"
+#include "cli/data/labels.h"
+#include "cli/data/lines.h"
+#include "cli/terminal/say.h"
 
 enum { CLASSES = 3 };
 

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/chart_frame.h"
+#include "cli/page/chart_frame.h"
 
 enum { DEEP = 64, NAME = 32, LABELS = 4096 };
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/chart_frame.h"
+#include "cli/page/chart_frame.h"
 #include "markup.h"
 
 static uint64_t seed = 1;

@@ -16,11 +16,11 @@
 #include <cmocka.h>
 #include <stb/stb_image_write.h>
 
-#include "cli/args.h"
-#include "cli/files.h"
-#include "cli/imagelist.h"
-#include "cli/log.h"
-#include "cli/progress.h"
+#include "cli/terminal/args.h"
+#include "cli/data/files.h"
+#include "cli/data/imagelist.h"
+#include "cli/train/log.h"
+#include "cli/terminal/progress.h"
 
 enum { PICTURES = 23, BROKEN = 5 }; /* picture BROKEN is no picture in the second list */
 

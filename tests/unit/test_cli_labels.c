@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "cli/labels.h"
+#include "cli/data/labels.h"
 
 static void names(void **state) {
     (void)state;

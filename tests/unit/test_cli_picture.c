@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <stb/stb_image_write.h>
 
-#include "cli/picture.h"
+#include "cli/data/picture.h"
 
 typedef struct bytes {
     unsigned char data[65536];

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "cli/precision.h"
+#include "cli/score/precision.h"
 
 /* Objects and boxes sit on a grid of places that do not touch; found[i].p < 0: end. */
 typedef struct hit {

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/datafile.h"
+#include "cli/data/datafile.h"
 #include "dpf/darknet/adapter.h"
 #include "dpf/darknet/net.h"
 

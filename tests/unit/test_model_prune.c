@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cli/sensitivity.h"
+#include "cli/score/sensitivity.h"
 #include "dpf/model/inspect.h"
 #include "dpf/model/prune.h"
 

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/report.h"
+#include "cli/page/report.h"
 #include "markup.h"
 
 static char folder[] = "/tmp/test_report.XXXXXX";
