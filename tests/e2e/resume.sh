@@ -192,6 +192,7 @@ is "killed at any moment, a training ends as if it had not been" $good = "$KILLS
 # A disk that is full in the middle: the pair stays whole, and with room it goes on. (The limit holds
 # for the output too, hence the pipes.)
 fill() { # fill FOLDER NAME BYTES: no file may become longer, from iteration 5 on
+    rm -f out err # else an earlier run's lines are taken for those of this one
     "$DPF" classifier train "$1.data" "$2.cfg" -novalid -threads 1 -seed 3 -save_every 1 \
         > >(cat >out) 2> >(cat >err) </dev/null &
     job=$!
@@ -202,7 +203,7 @@ fill() { # fill FOLDER NAME BYTES: no file may become longer, from iteration 5 o
     for _ in $(seq 200); do grep -q 'writing failed' err && break; sleep 0.02; done
 }
 disk() { net disk "$1" && printf '%s\n' "${dpf[@]}" end=15 >>disk.cfg; }
-rm -rf kill out err && mkdir kill
+rm -rf kill && mkdir kill
 disk 100000
 fill kill disk 1000
 is "full disk: status" $status = 1
