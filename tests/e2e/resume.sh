@@ -196,7 +196,7 @@ fill() { # fill FOLDER NAME BYTES: no file may become longer, from iteration 5 o
     "$DPF" classifier train "$1.data" "$2.cfg" -novalid -threads 1 -seed 3 -save_every 1 \
         > >(cat >out) 2> >(cat >err) </dev/null &
     job=$!
-    for _ in $(seq 2000); do grep -q '^5, ' out 2>/dev/null && break; sleep 0.005; done
+    for _ in $(seq 12000); do grep -q '^5, ' out 2>/dev/null && break; sleep 0.005; done
     prlimit --pid $job --fsize="$3"
     status=0
     wait $job || status=$?

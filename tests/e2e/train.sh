@@ -80,7 +80,7 @@ for case in "INT 130 Ctrl-C" "TERM 143 SIGTERM" "HUP 129 SIGHUP"; do
     rm -f out
     "$DPF" classifier train fashion.data tiny.cfg >out 2>err </dev/null &
     job=$!
-    for _ in $(seq 200); do grep -q '^3, ' out 2>/dev/null && break; sleep 0.05; done
+    for _ in $(seq 1200); do grep -q '^3, ' out 2>/dev/null && break; sleep 0.05; done
     kill -s "$signal" $job
     wait $job
     status=$?
