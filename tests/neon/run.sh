@@ -20,6 +20,6 @@ mkdir -p "$out"
 $cc -std=c11 -D_GNU_SOURCE -DDPF_NO_DNNL -O2 -fopenmp -Wall -Wextra -Werror -Wno-psabi -ffunction-sections \
     -fdata-sections -Wl,--gc-sections,-w -static -Isrc -Itests/neon tests/unit/test_kernels_sparse.c \
     src/dpf/kernels/{spconv_c,spconv_pack,spconv_plan,spconv_run,spconv_tiles,cpu,activation,infer_desc,conv}.c \
-    src/dpf/core/error.c -lm -o "$out/test_kernels_sparse"
+    src/dpf/core/error.c src/dpf/core/rows.c -lm -o "$out/test_kernels_sparse"
 qemu-aarch64 "$out/test_kernels_sparse" | tee "$out/log"
 echo "test-neon: $(grep -c '^ok' "$out/log") passed, 0 failed"

@@ -130,6 +130,39 @@ static void run_one(const dpf_conv_shape *s, dpf_activation act, const float *x,
     spconv_free(conv);
 }
 
+/* Weights that come without their zeros give the same bits; of a wrong size they are refused. */
+static void test_rows(void **unused) {
+    (void)unused;
+    const dpf_conv_shape s = {1, 6, 12, 12, 8, 3, 1, 1, 2};
+    const size_t width = 27;
+    float *x = fill(6 * 144), *w = fill(8 * width);
+    for (size_t i = 0; i < 8 * width; i++)
+        w[i] *= uniform() < 0.3 || i / width == 5;
+    memset(w, 0, width * sizeof *w);
+    spconv *conv[2];
+    dpf_rows rows;
+    guarded out[2];
+    assert_int_equal(dpf_rows_from_dense(&rows, w, 8, width, NULL), DPF_OK);
+    assert_int_equal(spconv_new(&conv[0], &s, DPF_LINEAR_ACT, w, NULL, NULL, NULL), DPF_OK);
+    assert_int_equal(spconv_new_rows(&conv[1], &s, DPF_LINEAR_ACT, &rows, NULL, NULL, NULL), DPF_OK);
+    for (int i = 0; i < 2; i++) {
+        guarded scratch = guarded_new(spconv_scratch(conv[i]), 0);
+        out[i] = guarded_new(8 * 144, 0);
+        spconv_run(conv[i], x, out[i].at, scratch.at);
+        guarded_check_free(&scratch);
+        spconv_free(conv[i]);
+    }
+    compare(&s, DPF_LINEAR_ACT, x, w, NULL, out[1].at, "rows");
+    assert_memory_equal(out[0].at, out[1].at, 8 * 144 * sizeof(float));
+    guarded_check_free(&out[0]);
+    guarded_check_free(&out[1]);
+    rows.width++;
+    assert_int_equal(spconv_new_rows(&conv[0], &s, DPF_LINEAR_ACT, &rows, NULL, NULL, NULL), DPF_ERR_MISMATCH);
+    dpf_rows_free(&rows);
+    free(x);
+    free(w);
+}
+
 static void prune(float *w, size_t count, double density) {
     for (size_t i = 0; i < count; i++)
         if (uniform() >= density)
@@ -363,8 +396,8 @@ int main(void) {
         cmocka_unit_test(test_shapes),        cmocka_unit_test(test_random_shapes),
         cmocka_unit_test(test_one_weight),    cmocka_unit_test(test_every_tile),
         cmocka_unit_test(test_activations),   cmocka_unit_test(test_activation_range),
-        cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_refresh),
-        cmocka_unit_test(test_bad_shapes),
+        cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_refresh),       cmocka_unit_test(test_bad_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@
 #include <stddef.h>
 
 #include "../core/error.h"
+#include "../core/rows.h"
 #include "activation.h"
 #include "conv.h"
 #include "cpu.h"
@@ -61,6 +62,9 @@ typedef struct spconv_info {
  * for zeros; both are copied. options may be NULL. On failure *out is NULL. */
 dpf_status spconv_new(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const float *weights,
                       const float *bias, const spconv_options *options, dpf_error *err);
+/* The same of weights without their zeros: a filter a row. */
+dpf_status spconv_new_rows(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const dpf_rows *weights,
+                           const float *bias, const spconv_options *options, dpf_error *err);
 void spconv_free(spconv *conv); /* NULL is allowed */
 
 /* Floats of scratch for one run; align it to 64 bytes. */

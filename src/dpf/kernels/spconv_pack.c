@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Packing: from dense weights with zeros to the streams that the tile kernels read,
+ * Packing: from weights without their zeros to the streams that the tile kernels read,
  * part by part (a share of the filters), block by block (a range of channels),
  * filter by filter. After packing, everything but the values is fixed.
  */
@@ -32,13 +32,6 @@ const spk_table *spk_table_for(dpf_isa isa) {
     return &spk_table_c;
 }
 
-static size_t count_nonzeros(const float *x, size_t count) {
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++)
-        n += x[i] != 0;
-    return n;
-}
-
 /* Distance of a tap from the first pixel of a tile, relative to the block's first channel. */
 static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, size_t ky, size_t kx) {
     int shared = p->x_planes < d->size; /* then columns have phases like rows */
@@ -48,19 +41,19 @@ static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, 
 }
 
 /* Splits each group's filters into parts with about the same number of nonzeros. */
-static void split_filters(spconv *conv, const float *weights) {
+static void split_filters(spconv *conv, const dpf_rows *weights) {
     const infer_desc *d = &conv->desc;
-    size_t filters = d->filters / d->groups, each = d->channels / d->groups * d->size * d->size;
+    const size_t filters = d->filters / d->groups;
     for (size_t g = 0; g < d->groups; g++) {
-        const float *w = weights + g * filters * each;
+        const size_t *start = weights->start + g * filters;
         /* a filter costs something without nonzeros, too */
-        size_t total = count_nonzeros(w, filters * each) + filters, done = 0, filter = 0;
+        size_t total = start[filters] - start[0] + filters, done = 0, filter = 0;
         for (size_t i = 0; i < conv->plan.parts; i++) {
             spk_part *part = &conv->parts[g * conv->plan.parts + i];
             *part = (spk_part){.filter = g * filters + filter, .group = g};
             size_t left = conv->plan.parts - 1 - i; /* parts after this one need a filter each */
             while (filter + left < filters && (!part->filters || !left || done * conv->plan.parts < total * (i + 1))) {
-                done += count_nonzeros(w + filter * each, each) + 1;
+                done += start[filter + 1] - start[filter] + 1;
                 part->filters++;
                 filter++;
             }
@@ -69,51 +62,58 @@ static void split_filters(spconv *conv, const float *weights) {
     }
 }
 
-/* Packs one filter's nonzeros of one block; returns how many. */
-static size_t pack_filter(spconv *conv, const float *weights, size_t filter, size_t from, size_t to, size_t at) {
+/* Packs `count` nonzeros of a filter from weight number `from` on, all of one block that begins with channel
+ * `first`. */
+static void pack_filter(spconv *conv, const dpf_rows *weights, size_t filter, size_t first, size_t from, size_t count,
+                        size_t at) {
     const infer_desc *d = &conv->desc;
-    size_t window = d->size * d->size, channels = d->channels / d->groups, start = at;
-    for (size_t c = from; c < to; c++) {
-        const float *w = weights + (filter * channels + c) * window;
-        for (size_t k = 0; k < window; k++) {
-            if (w[k] == 0)
-                continue;
-            conv->nonzeros[at].distance = distance(&conv->plan, d, c - from, k / d->size, k % d->size);
-            conv->nonzeros[at].weight = w[k];
-            if (conv->origin)
-                conv->origin[at] = (uint32_t)((filter * channels + c) * window + k);
-            at++;
-        }
+    const size_t window = d->size * d->size;
+    for (size_t i = from; i < from + count; i++, at++) {
+        const size_t column = weights->column[i], c = column / window, k = column % window;
+        conv->nonzeros[at].distance = distance(&conv->plan, d, c - first, k / d->size, k % d->size);
+        conv->nonzeros[at].weight = weights->value[i];
+        if (conv->origin)
+            conv->origin[at] = (uint32_t)(filter * weights->width + column);
     }
-    return at - start;
 }
 
-static size_t count_filter(const spconv *conv, const float *weights, size_t filter, size_t from, size_t to) {
-    size_t window = conv->desc.size * conv->desc.size, channels = conv->desc.channels / conv->desc.groups;
-    return count_nonzeros(weights + (filter * channels + from) * window, (to - from) * window);
+/* Nonzeros of a filter from weight number `from` on, up to column `to`. */
+static size_t count_filter(const dpf_rows *weights, size_t filter, size_t from, size_t to) {
+    size_t end = from;
+    while (end < weights->start[filter + 1] && weights->column[end] < to)
+        end++;
+    return end - from;
 }
 
-/* Fills rows and nonzeros. `sorted` has room for the filters of a part. */
-static void pack_parts(spconv *conv, const float *weights, order *sorted) {
+/* Fills rows and nonzeros. `sorted` and `next`, the weights to come of each filter, have room for the filters of a
+ * part. */
+static void pack_parts(spconv *conv, const dpf_rows *weights, order *sorted, size_t *next) {
     const spk_plan *p = &conv->plan;
-    size_t channels = conv->desc.channels / conv->desc.groups, row = 0, nonzero = 0;
+    const size_t window = conv->desc.size * conv->desc.size, channels = conv->desc.channels / conv->desc.groups;
+    size_t row = 0, nonzero = 0;
     for (size_t i = 0; i < conv->part_count; i++) {
         spk_part *part = &conv->parts[i];
         part->block_row = conv->part_index + i * 2 * (p->blocks + 1);
         part->block_nonzero = part->block_row + p->blocks + 1;
+        memcpy(next, weights->start + part->filter, part->filters * sizeof *next);
         for (size_t b = 0; b < p->blocks; b++) {
             size_t from = b * p->block, to = from + p->block < channels ? from + p->block : channels;
             part->block_row[b] = row;
             part->block_nonzero[b] = nonzero;
             for (size_t f = 0; f < part->filters; f++)
-                sorted[f] = (order){(uint32_t)f, (uint32_t)count_filter(conv, weights, part->filter + f, from, to)};
+                sorted[f] =
+                    (order){(uint32_t)f, (uint32_t)count_filter(weights, part->filter + f, next[f], to * window)};
             qsort(sorted, part->filters, sizeof *sorted, by_count);
             for (size_t f = 0; f < part->filters; f++) {
                 /* the first block writes the bias and the last one the output, nonzeros or not */
                 if (!sorted[f].count && b && b + 1 < p->blocks)
                     continue;
                 conv->rows[row++] = (spk_row){sorted[f].filter, sorted[f].count};
-                nonzero += pack_filter(conv, weights, part->filter + sorted[f].filter, from, to, nonzero);
+                size_t *filter_next = &next[sorted[f].filter];
+                pack_filter(conv, weights, part->filter + sorted[f].filter, from, *filter_next, sorted[f].count,
+                            nonzero);
+                *filter_next += sorted[f].count;
+                nonzero += sorted[f].count;
             }
         }
         part->block_row[p->blocks] = row;
@@ -136,9 +136,10 @@ static dpf_status allocate(spconv *conv, dpf_error *err) {
     return spk_tiles_make(conv, err);
 }
 
-static dpf_status build(spconv **out, const infer_desc *desc, const float *weights, const float *bias,
+static dpf_status build(spconv **out, const infer_desc *desc, const dpf_rows *weights, const float *bias,
                         const spconv_options *o, dpf_error *err) {
     order *sorted = NULL;
+    size_t *next = NULL;
     spconv *conv = calloc(1, sizeof *conv);
     if (!conv)
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
@@ -150,7 +151,7 @@ static dpf_status build(spconv **out, const infer_desc *desc, const float *weigh
     conv->isa = o->isa_set ? o->isa : dpf_cpu_isa();
     conv->table = spk_table_for(conv->isa);
     conv->threads = o->threads > 1 ? o->threads : 1;
-    conv->nonzero_count = count_nonzeros(weights, desc->weights);
+    conv->nonzero_count = weights->count;
     spk_plan_make(&conv->plan, &conv->desc, conv->table, (double)conv->nonzero_count / (double)desc->weights, o);
     dpf_status status = allocate(conv, err);
     if (status != DPF_OK)
@@ -164,33 +165,64 @@ static dpf_status build(spconv **out, const infer_desc *desc, const float *weigh
     }
     split_filters(conv, weights);
     sorted = malloc((conv->part_filters + 1) * sizeof *sorted);
-    if (!sorted) {
-        status = dpf_fail_memory(err, conv->part_filters * sizeof *sorted, "sorting filters");
+    next = malloc((conv->part_filters + 1) * sizeof *next);
+    if (!sorted || !next) {
+        status = dpf_fail_memory(err, conv->part_filters * (sizeof *sorted + sizeof *next), "sorting filters");
         goto fail;
     }
-    pack_parts(conv, weights, sorted);
+    pack_parts(conv, weights, sorted, next);
     if (bias)
         memcpy(conv->bias, bias, desc->filters * sizeof *bias);
     free(sorted);
+    free(next);
     *out = conv;
     return DPF_OK;
 fail:
     free(sorted);
+    free(next);
     spconv_free(conv);
     return status;
 }
 
-dpf_status spconv_new(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const float *weights,
-                      const float *bias, const spconv_options *options, dpf_error *err) {
-    *out = NULL;
+/* Checks everything but the weights. */
+static dpf_status check(infer_desc *desc, const dpf_conv_shape *shape, dpf_activation act, const spconv_options *o,
+                        dpf_error *err) {
+    dpf_status status = infer_desc_make(desc, shape, act, err);
+    if (status == DPF_OK && o->isa_set && o->isa > dpf_cpu_isa())
+        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s is not there, or DPF_ISA forbids it", dpf_isa_name(o->isa));
+    return status;
+}
+
+dpf_status spconv_new_rows(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const dpf_rows *weights,
+                           const float *bias, const spconv_options *options, dpf_error *err) {
+    static const spconv_options none;
+    const spconv_options *o = options ? options : &none;
     infer_desc desc;
-    dpf_status status = infer_desc_make(&desc, shape, act, err);
+    *out = NULL;
+    dpf_status status = check(&desc, shape, act, o, err);
     if (status != DPF_OK)
         return status;
-    spconv_options o = options ? *options : (spconv_options){0};
-    if (o.isa_set && o.isa > dpf_cpu_isa())
-        return dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s is not there, or DPF_ISA forbids it", dpf_isa_name(o.isa));
-    return build(out, &desc, weights, bias, &o, err);
+    if (weights->rows != desc.filters || weights->width != desc.weights / desc.filters)
+        return dpf_fail(err, DPF_ERR_MISMATCH, "weights of %zu filters with %zu each, not %zu with %zu", weights->rows,
+                        weights->width, desc.filters, desc.weights / desc.filters);
+    return build(out, &desc, weights, bias, o, err);
+}
+
+dpf_status spconv_new(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const float *weights,
+                      const float *bias, const spconv_options *options, dpf_error *err) {
+    static const spconv_options none;
+    const spconv_options *o = options ? options : &none;
+    infer_desc desc;
+    dpf_rows rows;
+    *out = NULL;
+    dpf_status status = check(&desc, shape, act, o, err);
+    if (status == DPF_OK)
+        status = dpf_rows_from_dense(&rows, weights, desc.filters, desc.weights / desc.filters, err);
+    if (status != DPF_OK)
+        return status;
+    status = build(out, &desc, &rows, bias, o, err);
+    dpf_rows_free(&rows);
+    return status;
 }
 
 void spconv_free(spconv *conv) {

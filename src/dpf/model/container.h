@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "../core/error.h"
+#include "../core/rows.h"
 #include "weights.h"
 
 typedef struct dpf_container_options {
@@ -56,6 +57,12 @@ void dpf_container_stream_close(dpf_container_stream *stream); /* NULL is allowe
 const char *dpf_container_stream_cfg(const dpf_container_stream *stream, size_t *size);
 /* The next `count` floats; the weights of a layer must not be cut. */
 dpf_status dpf_container_stream_next(dpf_container_stream *stream, float *out, size_t count, dpf_error *err);
+/* Where the next `count` floats are just the weights of one layer: how many of them are kept; else `count`. Nothing
+ * is taken. */
+size_t dpf_container_stream_kept(const dpf_container_stream *stream, size_t count);
+/* Takes such weights without their zeros. */
+dpf_status dpf_container_stream_next_rows(dpf_container_stream *stream, dpf_rows *out, size_t rows, size_t width,
+                                          dpf_error *err);
 dpf_status dpf_container_stream_finish(const dpf_container_stream *stream, dpf_error *err); /* all is used */
 
 /* Files. Reading one also checks that its cfg is one and needs just those floats. options may be

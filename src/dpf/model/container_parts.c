@@ -101,41 +101,53 @@ void dpfc_mask_append(dpfc_bytes *out, const uint32_t *bits, size_t count, uint3
         at[i / 8] = (unsigned char)(at[i / 8] | (bits[i] != 0) << i % 8);
 }
 
-static int read_bitmask(unsigned char *marks, const dpfc_run *run, const unsigned char *mask) {
-    uint64_t kept = 0;
-    if (run->mask_size != run->count / 8 + (run->count % 8 != 0))
-        return 0;
-    for (size_t i = 0; i < run->count; ++i)
-        kept += marks[i] = mask[i / 8] >> i % 8 & 1;
-    /* the bits behind the last weight are 0 */
-    return kept == run->kept && (run->count % 8 == 0 || mask[run->count / 8] >> run->count % 8 == 0);
+static int end_of(const dpfc_marks *m) {
+    return m->at == m->run->mask_size && m->kept == m->run->kept ? 0 : -1;
 }
 
-static int read_gaps(unsigned char *marks, const dpfc_run *run, const unsigned char *mask) {
-    uint64_t next = 0, kept = 0;
-    memset(marks, 0, (size_t)run->count);
-    for (size_t i = 0; i < run->mask_size; ++kept, ++next) {
-        uint64_t gap = 0;
-        unsigned shift = 0;
-        do {
-            if (i == run->mask_size || shift > 56)
-                return 0;
-            gap |= (uint64_t)(mask[i] & 127) << shift;
-            shift += 7;
-        } while (mask[i++] & 128);
-        if (next >= run->count || gap >= run->count - next)
-            return 0;
-        next += gap;
-        marks[next] = 1;
+static int next_of_bitmask(dpfc_marks *m, uint64_t *place) {
+    while (!m->bits) {
+        if (m->at == m->run->mask_size)
+            return m->at == m->run->count / 8 + (m->run->count % 8 != 0) ? end_of(m) : -1;
+        m->bits = m->mask[m->at++];
     }
-    return kept == run->kept;
+    *place = (m->at - 1) * 8 + (unsigned)__builtin_ctz(m->bits);
+    m->bits &= m->bits - 1;
+    return 1;
 }
 
-int dpfc_mask_read(unsigned char *marks, const dpfc_run *run, const unsigned char *mask) {
-    if (run->coding == DPFC_BITMASK)
-        return read_bitmask(marks, run, mask);
-    if (run->coding == DPFC_INDEX)
-        return read_gaps(marks, run, mask);
-    memset(marks, 1, (size_t)run->count);
-    return run->coding == DPFC_ALL && run->kept == run->count && run->mask_size == 0;
+static int next_of_index(dpfc_marks *m, uint64_t *place) {
+    uint64_t gap = 0;
+    unsigned shift = 0;
+    if (m->at == m->run->mask_size)
+        return end_of(m);
+    do {
+        if (m->at == m->run->mask_size || shift > 56)
+            return -1;
+        gap |= (uint64_t)(m->mask[m->at] & 127) << shift;
+        shift += 7;
+    } while (m->mask[m->at++] & 128);
+    if (gap > m->run->count)
+        return -1;
+    *place = m->next + gap;
+    return 1;
+}
+
+int dpfc_marks_next(dpfc_marks *m, uint64_t *place) {
+    int found;
+    if (m->run->coding == DPFC_BITMASK)
+        found = next_of_bitmask(m, place);
+    else if (m->run->coding == DPFC_INDEX)
+        found = next_of_index(m, place);
+    else if (m->run->coding == DPFC_ALL && m->run->kept == m->run->count && m->run->mask_size == 0)
+        found = (*place = m->next) < m->run->count;
+    else
+        found = -1;
+    if (found <= 0)
+        return found;
+    if (*place >= m->run->count || m->kept == m->run->kept)
+        return -1;
+    m->kept++;
+    m->next = *place + 1;
+    return 1;
 }

@@ -54,8 +54,15 @@ void dpfc_get_run(dpfc_run *run, const unsigned char at[DPFC_RUN]);
 /* Appends the mask of bits[0 .. count) (kept: not 0) in one coding. */
 void dpfc_mask_append(dpfc_bytes *out, const uint32_t *bits, size_t count, uint32_t coding);
 
-/* Reads a mask: marks[i] becomes 1 where kept, 0 elsewhere. 0 when it is not one, or has not
- * exactly run->kept marks. */
-int dpfc_mask_read(unsigned char *marks, const dpfc_run *run, const unsigned char *mask);
+/* Goes through the kept weights of a run; made by {.run, .mask}. next: 1 and the place in the run of another one,
+ * 0 behind the last, -1 when the mask is none. Places ascend and are below run->count; there are run->kept of them
+ * when 0 comes, and never more. */
+typedef struct dpfc_marks {
+    const dpfc_run *run;
+    const unsigned char *mask; /* run->mask_size bytes */
+    uint64_t at, next, kept;   /* bytes read; the place behind the last one; how many there were */
+    unsigned bits;             /* left of the byte read last, of a bitmask */
+} dpfc_marks;
+int dpfc_marks_next(dpfc_marks *marks, uint64_t *place);
 
 #endif

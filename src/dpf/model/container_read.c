@@ -130,28 +130,66 @@ static int take_rest(unpack *u, uint32_t *to, uint64_t end) {
     return 1;
 }
 
-/* The marks of the mask, a byte each, are put into the last quarter of the floats that they speak of: float i
- * ends before mark i + 1 begins. */
-static int take_run(unpack *u, uint32_t *to, const dpfc_run *run) {
-    unsigned char *marks = (unsigned char *)to + 3 * (size_t)run->count;
-    size_t width = u->half ? 2 : 4, size = u->raw[DPFC_VALUES].size;
-    if (run->kept > run->count || run->kept > size / width - u->values_at ||
-        run->mask_size > u->raw[DPFC_MASKS].size - u->masks_at ||
-        !dpfc_mask_read(marks, run, u->raw[DPFC_MASKS].data + u->masks_at))
-        return 0;
-    u->masks_at += (size_t)run->mask_size;
-    for (size_t i = 0; i < run->count; ++i) {
-        uint32_t value = 0;
-        if (marks[i])
-            value = plane_value(u->raw[DPFC_VALUES].data, size, width, u->values_at++);
-        to[i] = u->half ? dpf_half_to_bits((uint16_t)value) : value;
-    }
-    u->next += run->count;
-    return 1;
-}
-
 static dpf_status misfit(const unpack *u, dpf_error *err) {
     return dpf_fail(err, DPF_ERR_FORMAT, "%s: the sections do not fit together", u->name);
+}
+
+/* Are the kept weights and the mask of the next run there? */
+static int has_run(const unpack *u, const dpfc_run *run) {
+    return run->kept <= run->count && run->kept <= u->raw[DPFC_VALUES].size / (u->half ? 2 : 4) - u->values_at &&
+           run->mask_size <= u->raw[DPFC_MASKS].size - u->masks_at;
+}
+
+static uint32_t take_value(unpack *u) {
+    const unsigned char *data = u->raw[DPFC_VALUES].data;
+    const size_t size = u->raw[DPFC_VALUES].size;
+    if (u->half)
+        return dpf_half_to_bits((uint16_t)plane_value(data, size, 2, u->values_at++));
+    return plane_value(data, size, 4, u->values_at++);
+}
+
+static void end_run(unpack *u, const dpfc_run *run) {
+    u->masks_at += (size_t)run->mask_size;
+    u->next += run->count;
+    u->layer = (uint64_t)run->layer + 1;
+    u->runs_at++;
+}
+
+static int take_run(unpack *u, uint32_t *to, const dpfc_run *run) {
+    if (!has_run(u, run))
+        return 0;
+    dpfc_marks marks = {.run = run, .mask = u->raw[DPFC_MASKS].data + u->masks_at};
+    uint64_t place;
+    int more;
+    memset(to, 0, (size_t)run->count * sizeof *to);
+    while ((more = dpfc_marks_next(&marks, &place)) > 0)
+        to[place] = take_value(u);
+    end_run(u, run);
+    return more == 0;
+}
+
+static dpf_status take_rows(unpack *u, dpf_rows *out, size_t rows, size_t width, const dpfc_run *run, dpf_error *err) {
+    if (!has_run(u, run))
+        return misfit(u, err);
+    dpf_status status = dpf_rows_new(out, rows, width, (size_t)run->kept, err);
+    if (status != DPF_OK)
+        return status;
+    dpfc_marks marks = {.run = run, .mask = u->raw[DPFC_MASKS].data + u->masks_at};
+    uint64_t place;
+    int more;
+    while ((more = dpfc_marks_next(&marks, &place)) > 0) {
+        uint32_t bits = take_value(u);
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        (void)dpf_rows_put(out, (size_t)place, value); /* there is room for run->kept */
+    }
+    end_run(u, run);
+    if (more == 0) {
+        dpf_rows_done(out);
+        return DPF_OK;
+    }
+    dpf_rows_free(out);
+    return misfit(u, err);
 }
 
 /* All floats up to `end`, from the next one on; runs lie in that stretch as a whole. */
@@ -167,8 +205,6 @@ static dpf_status take(unpack *u, uint32_t *bits, uint64_t end, dpf_container *c
             return misfit(u, err);
         if (!take_run(u, bits + (run.first - first), &run))
             return misfit(u, err);
-        u->layer = (uint64_t)run.layer + 1;
-        u->runs_at++;
         counts->coded += (size_t)run.count;
         counts->kept += (size_t)run.kept;
     }
@@ -322,6 +358,28 @@ dpf_status dpf_container_stream_next(dpf_container_stream *s, float *out, size_t
     if (count > s->u.floats - s->u.next)
         return misfit(&s->u, err);
     return take(&s->u, (uint32_t *)(void *)out, s->u.next + count, &counts, err);
+}
+
+/* The run that the next float begins. */
+static int next_run(const unpack *u, dpfc_run *run) {
+    if (u->runs_at >= u->raw[DPFC_RUNS].size / DPFC_RUN)
+        return 0;
+    dpfc_get_run(run, u->raw[DPFC_RUNS].data + u->runs_at * DPFC_RUN);
+    return run->first == u->next && run->layer >= u->layer;
+}
+
+size_t dpf_container_stream_kept(const dpf_container_stream *s, size_t count) {
+    dpfc_run run;
+    return next_run(&s->u, &run) && run.count == count && run.kept <= count ? (size_t)run.kept : count;
+}
+
+dpf_status dpf_container_stream_next_rows(dpf_container_stream *s, dpf_rows *out, size_t rows, size_t width,
+                                          dpf_error *err) {
+    dpfc_run run;
+    *out = (dpf_rows){0};
+    if (!next_run(&s->u, &run) || run.count != rows * width)
+        return misfit(&s->u, err);
+    return take_rows(&s->u, out, rows, width, &run, err);
 }
 
 dpf_status dpf_container_stream_finish(const dpf_container_stream *s, dpf_error *err) {

@@ -118,15 +118,29 @@ dpf_status dpf_weights_check(const dpf_graph *graph, const char *path, dpf_error
     return status;
 }
 
-dpf_status dpf_weights_read(dpf_weights *out, const dpf_graph *graph, const char *path, dpf_error *err) {
-    memset(out, 0, sizeof *out);
+/* Opens a file whose floats lie as the graph says. */
+static dpf_status open_usual(FILE **out, dpf_weights_header *header, unsigned char bytes[20], const dpf_graph *graph,
+                             const char *path, dpf_error *err) {
     const dpf_graph_layer *unusual = unusual_layer(graph);
+    *out = NULL;
     if (unusual)
         return dpf_fail(err, DPF_ERR_UNSUPPORTED,
                         "%s:%d: this key changes how Darknet loads the layer; the weights cannot be read by it",
                         graph->cfg->file, unusual->unusual_load);
+    return open_checked(out, header, bytes, graph, path, err);
+}
+
+static dpf_status read_floats(FILE *file, const char *path, float *out, size_t count, dpf_error *err) {
+    if (fread(out, sizeof *out, count, file) == count)
+        return DPF_OK;
+    return dpf_fail(err, DPF_ERR_IO, "%s: cannot be read to its end: %s", path,
+                    ferror(file) ? strerror(errno) : "it became shorter meanwhile");
+}
+
+dpf_status dpf_weights_read(dpf_weights *out, const dpf_graph *graph, const char *path, dpf_error *err) {
     FILE *file;
-    dpf_status status = open_checked(&file, &out->header, out->header_bytes, graph, path, err);
+    memset(out, 0, sizeof *out);
+    dpf_status status = open_usual(&file, &out->header, out->header_bytes, graph, path, err);
     if (status != DPF_OK) {
         memset(out, 0, sizeof *out);
         return status;
@@ -134,11 +148,8 @@ dpf_status dpf_weights_read(dpf_weights *out, const dpf_graph *graph, const char
     /* The length has been checked against the file, so the product fits. */
     size_t bytes = graph->parameters * sizeof(float);
     out->values = malloc(bytes ? bytes : 1);
-    if (!out->values)
-        status = dpf_fail_memory(err, bytes, path);
-    else if (fread(out->values, 1, bytes, file) != bytes)
-        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot be read to its end: %s", path,
-                          ferror(file) ? strerror(errno) : "it became shorter meanwhile");
+    status =
+        out->values ? read_floats(file, path, out->values, graph->parameters, err) : dpf_fail_memory(err, bytes, path);
     fclose(file);
     if (status != DPF_OK) {
         dpf_weights_free(out);
@@ -146,6 +157,76 @@ dpf_status dpf_weights_read(dpf_weights *out, const dpf_graph *graph, const char
     }
     out->count = graph->parameters;
     return DPF_OK;
+}
+
+struct dpf_weights_stream {
+    FILE *file;
+    char path[]; /* for messages */
+};
+
+dpf_status dpf_weights_stream_open(dpf_weights_stream **out, const dpf_graph *graph, const char *path, dpf_error *err) {
+    unsigned char bytes[20];
+    dpf_weights_header header;
+    const size_t length = strlen(path) + 1;
+    *out = NULL;
+    dpf_weights_stream *s = malloc(sizeof *s + length);
+    if (!s)
+        return dpf_fail_memory(err, sizeof *s + length, path);
+    memcpy(s->path, path, length);
+    dpf_status status = open_usual(&s->file, &header, bytes, graph, path, err);
+    if (status != DPF_OK) {
+        free(s);
+        return status;
+    }
+    *out = s;
+    return DPF_OK;
+}
+
+void dpf_weights_stream_close(dpf_weights_stream *s) {
+    if (!s)
+        return;
+    fclose(s->file);
+    free(s);
+}
+
+dpf_status dpf_weights_stream_next(dpf_weights_stream *s, float *out, size_t count, dpf_error *err) {
+    return read_floats(s->file, s->path, out, count, err);
+}
+
+dpf_status dpf_weights_stream_kept(dpf_weights_stream *s, size_t count, size_t *kept, dpf_error *err) {
+    float part[4096];
+    const long begin = ftell(s->file);
+    dpf_status status = DPF_OK;
+    *kept = 0;
+    for (size_t left = count, now; left && status == DPF_OK; left -= now) {
+        now = left < sizeof part / sizeof *part ? left : sizeof part / sizeof *part;
+        status = read_floats(s->file, s->path, part, now, err);
+        for (size_t i = 0; i < now && status == DPF_OK; ++i)
+            *kept += part[i] != 0;
+    }
+    if (status == DPF_OK && (begin < 0 || fseek(s->file, begin, SEEK_SET) != 0))
+        status = dpf_fail(err, DPF_ERR_IO, "%s: cannot be read: %s", s->path, strerror(errno));
+    return status;
+}
+
+dpf_status dpf_weights_stream_next_rows(dpf_weights_stream *s, dpf_rows *out, size_t rows, size_t width, size_t kept,
+                                        dpf_error *err) {
+    dpf_status status = dpf_rows_new(out, rows, width, kept, err);
+    float *row = malloc((width + 1) * sizeof *row);
+    if (status == DPF_OK && !row)
+        status = dpf_fail_memory(err, width * sizeof *row, s->path);
+    for (size_t r = 0; r < rows && status == DPF_OK; ++r) {
+        status = read_floats(s->file, s->path, row, width, err);
+        for (size_t i = 0; i < width && status == DPF_OK; ++i)
+            if (row[i] != 0 && !dpf_rows_put(out, r * width + i, row[i]))
+                status = dpf_fail(err, DPF_ERR_IO, "%s: changed while it was read", s->path);
+    }
+    free(row);
+    if (status == DPF_OK)
+        dpf_rows_done(out);
+    else
+        dpf_rows_free(out);
+    return status;
 }
 
 void dpf_weights_free(dpf_weights *weights) {

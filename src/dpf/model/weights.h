@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "../core/error.h"
+#include "../core/rows.h"
 #include "graph.h"
 
 typedef struct dpf_weights_header {
@@ -46,6 +47,18 @@ typedef struct dpf_weights {
  * taken bit by bit, NaN and -0.0 included. On failure *out is empty. */
 dpf_status dpf_weights_read(dpf_weights *out, const dpf_graph *graph, const char *path, dpf_error *err);
 void dpf_weights_free(dpf_weights *weights); /* of values; an empty struct and NULL are allowed */
+
+/* A file whose floats are taken in order and never are all in memory at once; open makes the checks of
+ * dpf_weights_read. */
+typedef struct dpf_weights_stream dpf_weights_stream;
+dpf_status dpf_weights_stream_open(dpf_weights_stream **out, const dpf_graph *graph, const char *path, dpf_error *err);
+void dpf_weights_stream_close(dpf_weights_stream *stream); /* NULL is allowed */
+dpf_status dpf_weights_stream_next(dpf_weights_stream *stream, float *out, size_t count, dpf_error *err);
+/* How many of the next `count` floats are not 0; nothing is taken. */
+dpf_status dpf_weights_stream_kept(dpf_weights_stream *stream, size_t count, size_t *kept, dpf_error *err);
+/* The next rows * width floats without their zeros, of which `kept` are not 0. */
+dpf_status dpf_weights_stream_next_rows(dpf_weights_stream *stream, dpf_rows *out, size_t rows, size_t width,
+                                        size_t kept, dpf_error *err);
 
 /* Replaces the file: the header in the width that its version asks for, then `count` floats.
  * DPF_ERR_RANGE where `seen` does not fit the 32 bits of an old version. */

@@ -444,7 +444,7 @@ dpf_status rt_build_all(dpf_model *m, rt_parameters *parameters, dpf_error *err)
     for (b.index = 0; b.index < g->count && !status; ++b.index) {
         status = check_options(&b);
         if (!status)
-            status = rt_parameters_next(parameters, g, b.index, &b.values, err);
+            status = rt_parameters_next(parameters, g, b.index, &b.values, &b.rows, err);
         if (!status)
             status = build_layer(&b, &g->layers[b.index]);
     }

@@ -20,11 +20,11 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../kernels/cpu.h"
 
-#define MOST_DENSITY 0.75
 #define DIRECT_SPEED 15 /* products a cycle */
 #define BLAS_SPEED 12
 #define RELAYOUT_CYCLES 1
@@ -54,7 +54,8 @@ static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, dou
     const spconv_options options = {.threads = b->model->threads};
     if (l->stride_x != l->stride_y || l->dilation != 1)
         return DPF_ERR_UNSUPPORTED;
-    RT_TRY(spconv_new(&out->sparse, &shape, c->act, c->w, c->bias, &options, b->err));
+    RT_TRY(b->rows ? spconv_new_rows(&out->sparse, &shape, c->act, b->rows, c->bias, &options, b->err)
+                   : spconv_new(&out->sparse, &shape, c->act, c->w, c->bias, &options, b->err));
     spconv_info info;
     spconv_get_info(out->sparse, &info);
     snprintf(out->kernel, sizeof out->kernel, "sparse %s", dpf_isa_name(info.isa));
@@ -89,9 +90,18 @@ static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind, 
 
 static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cycles) {
     const dpf_graph_layer *l = c->l;
+    float *spread = NULL; /* weights that are here without their zeros */
+    if (b->rows && !(spread = rt_floats(b, l->weights)))
+        return DPF_ERR_MEMORY;
+    if (spread)
+        dpf_rows_to_dense(b->rows, spread);
     const dense_shape shape = {b->model->batch, l->c,        l->h,   l->w,        l->filters, l->size,
                                l->stride_x,     l->stride_y, l->pad, l->dilation, l->groups};
-    RT_TRY(dense_new(&out->dense, &shape, c->act, c->w, c->bias, b->model->threads, kinds[kind], b->err));
+    const dpf_status status =
+        dense_new(&out->dense, &shape, c->act, spread ? spread : c->w, c->bias, b->model->threads, kinds[kind], b->err);
+    free(spread);
+    if (status)
+        return status;
     dense_info info;
     dense_get_info(out->dense, &info);
     snprintf(out->kernel, sizeof out->kernel, "%s", info.name);
@@ -149,7 +159,7 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
     case DPF_KERNELS_DENSE:
         *first = 0;
         if (b->model->kernels == DPF_KERNELS_AUTO &&
-            (depthwise || (double)c->nonzeros < MOST_DENSITY * (double)l->weights))
+            (depthwise || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
             out[n++] = SPARSE;
         out[n++] = WINOGRAD;
     }

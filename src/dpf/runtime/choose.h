@@ -11,7 +11,7 @@
 typedef struct rt_conv {
     const dpf_graph_layer *l;
     dpf_activation act;    /* to be fused */
-    const float *w, *bias; /* folded */
+    const float *w, *bias; /* folded; w is unused where the weights are in rt_build's rows */
     size_t nonzeros;
     size_t in; /* array of the input, as it is */
 } rt_conv;

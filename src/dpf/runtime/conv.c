@@ -28,8 +28,10 @@ void rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bias) {
         double factor, shift;
         rt_batchnorm(b, l, scales, i, &factor, &shift, (double)values[i]);
         (*bias)[i] = (float)shift;
-        for (size_t k = i * row; k < (i + 1) * row; ++k)
-            (*w)[k] = (float)((double)(*w)[k] * factor);
+        float *of_row = b->rows ? b->rows->value + b->rows->start[i] : *w + i * row;
+        const size_t count = b->rows ? b->rows->start[i + 1] - b->rows->start[i] : row;
+        for (size_t k = 0; k < count; ++k)
+            of_row[k] = (float)((double)of_row[k] * factor);
     }
 }
 
@@ -106,7 +108,8 @@ dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *layer) {
     rt_fold(b, l, &w, &bias);
     conv.w = w;
     conv.bias = bias;
-    for (size_t i = 0; i < l->weights; ++i)
+    conv.nonzeros = b->rows ? b->rows->count : 0;
+    for (size_t i = 0; i < l->weights && !b->rows; ++i)
         conv.nonzeros += w[i] != 0;
     dpf_status status = rt_choose(b, &conv, &chosen);
     if (!status)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 #include "../core/error.h"
+#include "../core/rows.h"
 #include "../kernels/dense.h"
 #include "../kernels/spconv.h"
 #include "../model/container.h"
@@ -23,6 +24,8 @@
 
 #define RT_NONE SIZE_MAX
 #define RT_ALWAYS SIZE_MAX /* last step of an array that must outlive the run */
+
+#define RT_MOST_DENSITY 0.75 /* of weights that sparse kernels may win with */
 
 /* An array: batch x c x h x w in a layout of kernels/dense.h; h = w = 1 where Darknet keeps
  * no picture. */
@@ -84,18 +87,20 @@ struct dpf_model {
     double multiply_adds, useful;
 };
 
-/* Where the parameters of the layers come from; one of the three, or random ones. */
+/* Where the parameters of the layers come from: one of the two files, or they are random. */
 typedef struct rt_parameters {
     const dpf_model_options *options;
-    dpf_container_stream *stream;
-    dpf_weights weights;
-    float *layer; /* those of the layer at hand, where they are not in `weights` */
+    dpf_container_stream *packed;
+    dpf_weights_stream *plain;
+    float *layer;  /* those of the layer at hand ... */
+    dpf_rows rows; /* ... but for the weights of a convolution when they are here */
 } rt_parameters;
 
 /* How a model is made of a graph; the state of build.c. */
 typedef struct rt_build {
     dpf_model *model;
-    float *values;    /* parameters of the layer at hand, which may be changed */
+    float *values;    /* parameters of the layer at hand, which may be changed ... */
+    dpf_rows *rows;   /* ... but for a convolution's weights when these are not NULL: then they are here */
     size_t *of_layer; /* array that holds the output of each layer */
     size_t index;     /* layer at hand */
     dpf_error *err;
@@ -127,12 +132,14 @@ float *rt_floats(const rt_build *b, size_t count); /* 64-byte aligned; NULL with
 
 /* parameters.c: open also reads the model's cfg; next is to be called for each layer, in order. */
 dpf_status rt_parameters_open(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err);
-dpf_status rt_parameters_next(rt_parameters *p, const dpf_graph *g, size_t layer, float **values, dpf_error *err);
+dpf_status rt_parameters_next(rt_parameters *p, const dpf_graph *g, size_t layer, float **values, dpf_rows **rows,
+                              dpf_error *err);
 void rt_parameters_close(rt_parameters *p);
 
 /* conv.c */
 dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *l);
-/* Puts the batch normalisation into weights and biases, where they are; *w and *bias point to them. */
+/* Puts the batch normalisation into weights and biases, where they are; *w and *bias point to them (*w to nothing
+ * when the weights are in b->rows). */
 void rt_fold(rt_build *b, const dpf_graph_layer *l, float **w, float **bias);
 /* a * x + b of a batch normalisation's channel. */
 void rt_batchnorm(const rt_build *b, const dpf_graph_layer *l, const float *scales, size_t channel, double *factor,

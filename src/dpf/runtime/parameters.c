@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The parameters of a network, layer by layer: from a .dpf file, whose floats never are
- * in memory all at once, from a .weights file, or random; pruned where the caller asks
+ * The parameters of a network, layer by layer, so that its floats never are in memory all
+ * at once: from a .dpf file, from a .weights file, or random; pruned where the caller asks
  * for it.
  */
 #include "model.h"
@@ -74,15 +74,15 @@ static dpf_status prune(const dpf_graph_layer *l, size_t index, float *values, c
     return DPF_OK;
 }
 
-static dpf_status open_files(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
+dpf_status rt_parameters_open(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
     const dpf_model_options *o = p->options;
     if (dpf_modelfile_is_packed(path)) {
         size_t size;
         if (weights || o->random)
             return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a .dpf file has its own weights%s%s", path,
                             weights ? "; there is no place for " : "", weights ? weights : "");
-        RT_TRY(dpf_container_stream_open(&p->stream, path, err));
-        const char *text = dpf_container_stream_cfg(p->stream, &size);
+        RT_TRY(dpf_container_stream_open(&p->packed, path, err));
+        const char *text = dpf_container_stream_cfg(p->packed, &size);
         RT_TRY(dpf_cfg_parse(&m->cfg, path, text, size, err));
         return dpf_graph_new(&m->graph, m->cfg, NULL, err);
     }
@@ -90,36 +90,74 @@ static dpf_status open_files(rt_parameters *p, dpf_model *m, const char *path, c
     if (!weights && !o->random)
         return dpf_fail(err, DPF_ERR_ARGUMENT, "%s: a cfg needs its .weights file, too", path);
     RT_TRY(dpf_graph_new(&m->graph, m->cfg, NULL, err));
-    return weights ? dpf_weights_read(&p->weights, m->graph, weights, err) : DPF_OK;
+    return weights ? dpf_weights_stream_open(&p->plain, m->graph, weights, err) : DPF_OK;
 }
 
-dpf_status rt_parameters_open(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
-    RT_TRY(open_files(p, m, path, weights, err));
-    size_t most = 0;
-    for (size_t i = 0; i < m->graph->count; ++i)
-        most = m->graph->layers[i].parameters > most ? m->graph->layers[i].parameters : most;
-    if (p->weights.values)
-        return DPF_OK;
-    p->layer = malloc((most + 1) * sizeof *p->layer);
-    return p->layer ? DPF_OK : dpf_fail_memory(err, most * sizeof *p->layer, "the weights of a layer");
+static void drop_layer(rt_parameters *p) {
+    free(p->layer);
+    p->layer = NULL;
+    dpf_rows_free(&p->rows);
 }
 
 void rt_parameters_close(rt_parameters *p) {
-    dpf_container_stream_close(p->stream);
-    dpf_weights_free(&p->weights);
-    free(p->layer);
+    dpf_container_stream_close(p->packed);
+    dpf_weights_stream_close(p->plain);
+    drop_layer(p);
 }
 
-dpf_status rt_parameters_next(rt_parameters *p, const dpf_graph *g, size_t index, float **values, dpf_error *err) {
+/* Room for that many parameters of one layer; what is there stays. */
+static dpf_status make_room(rt_parameters *p, size_t count, dpf_error *err) {
+    float *grown = realloc(p->layer, (count + 1) * sizeof *grown);
+    if (!grown)
+        return dpf_fail_memory(err, count * sizeof *grown, "the weights of a layer");
+    p->layer = grown;
+    return DPF_OK;
+}
+
+static dpf_status next_floats(rt_parameters *p, float *out, size_t count, dpf_error *err) {
+    return p->packed ? dpf_container_stream_next(p->packed, out, count, err)
+                     : dpf_weights_stream_next(p->plain, out, count, err);
+}
+
+static dpf_status next_rows(rt_parameters *p, size_t rows, size_t width, size_t kept, dpf_error *err) {
+    return p->packed ? dpf_container_stream_next_rows(p->packed, &p->rows, rows, width, err)
+                     : dpf_weights_stream_next_rows(p->plain, &p->rows, rows, width, kept, err);
+}
+
+/* From a file. The weights of a convolution that may run sparse never are made dense. */
+static dpf_status read_layer(rt_parameters *p, const dpf_graph_layer *l, dpf_error *err) {
+    const int pruned_here = l->prunable && p->options->sparsity > 0;
+    const size_t weights = l->type == DPF_CONVOLUTIONAL && !pruned_here ? l->weights : 0;
+    const size_t others = l->parameters - weights;
+    size_t kept;
+    RT_TRY(make_room(p, others, err));
+    RT_TRY(next_floats(p, p->layer, others, err));
+    if (!weights)
+        return DPF_OK;
+    if (p->packed)
+        kept = dpf_container_stream_kept(p->packed, weights);
+    else
+        RT_TRY(dpf_weights_stream_kept(p->plain, weights, &kept, err));
+    if ((double)kept < RT_MOST_DENSITY * (double)weights)
+        return next_rows(p, (size_t)l->filters, weights / (size_t)l->filters, kept, err);
+    RT_TRY(make_room(p, l->parameters, err));
+    return next_floats(p, p->layer + others, weights, err);
+}
+
+dpf_status rt_parameters_next(rt_parameters *p, const dpf_graph *g, size_t index, float **values, dpf_rows **rows,
+                              dpf_error *err) {
     const dpf_graph_layer *l = &g->layers[index];
-    *values = p->weights.values ? p->weights.values + l->offset : p->layer;
-    if (p->stream) {
-        RT_TRY(dpf_container_stream_next(p->stream, *values, l->parameters, err));
-        if (index + 1 == g->count)
-            RT_TRY(dpf_container_stream_finish(p->stream, err));
-    } else if (!p->weights.values) {
+    drop_layer(p);
+    if (p->packed || p->plain) {
+        RT_TRY(read_layer(p, l, err));
+        if (p->packed && index + 1 == g->count)
+            RT_TRY(dpf_container_stream_finish(p->packed, err));
+    } else {
         uint64_t state = random_stream(p->options->seed, index);
-        random_layer(l, *values, &state);
+        RT_TRY(make_room(p, l->parameters, err));
+        random_layer(l, p->layer, &state);
     }
+    *values = p->layer;
+    *rows = p->rows.start ? &p->rows : NULL;
     return l->prunable && p->options->sparsity > 0 ? prune(l, index, *values, p->options, err) : DPF_OK;
 }
