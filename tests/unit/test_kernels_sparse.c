@@ -92,27 +92,46 @@ static int is_fused(dpf_activation act) {
     return act == DPF_LINEAR_ACT || act == DPF_LEAKY || act == DPF_RELU || act == DPF_RELU6 || act == DPF_RELIE;
 }
 
+/* What the output should be at one pixel, and within what. */
+static double expected(const dpf_conv_shape *s, dpf_activation act, const float *x, const float *w, const float *bias,
+                       size_t image, size_t filter, size_t y, size_t xx, double *bound) {
+    double taps = (double)(s->c / s->groups) * s->size * s->size + 2;
+    double magnitude, b = bias ? (double)bias[filter] : 0;
+    double sum = oracle(s, x, w, image, filter, (long)y, (long)xx, &magnitude) + b;
+    *bound = taps * 0x1p-24 * (magnitude + fabs(b)) * 1.2;
+    if (!is_fused(act))
+        *bound = 1.2 * *bound + 1e-6 * (1 + fabs(sum));
+    return (double)dpf_activate((float)sum, act);
+}
+
+/* pool: got holds the largest of each 2 x 2 outputs; it is off by no more than any of them. */
 static void compare(const dpf_conv_shape *s, dpf_activation act, const float *x, const float *w, const float *bias,
-                    const float *got, const char *what) {
-    size_t out_h = (size_t)dpf_conv_out_h(s), out_w = (size_t)dpf_conv_out_w(s), at = 0;
-    size_t window = (size_t)(s->c / s->groups) * (size_t)s->size * (size_t)s->size;
-    double taps = (double)window + 2;
+                    const float *got, int pool, const char *what) {
+    size_t side = pool ? 2 : 1, at = 0;
+    size_t out_h = (size_t)dpf_conv_out_h(s) / side, out_w = (size_t)dpf_conv_out_w(s) / side;
     for (size_t n = 0; n < (size_t)s->batch; n++)
         for (size_t m = 0; m < (size_t)s->n; m++)
             for (size_t y = 0; y < out_h; y++)
                 for (size_t xx = 0; xx < out_w; xx++, at++) {
-                    double magnitude, b = bias ? (double)bias[m] : 0;
-                    double sum = oracle(s, x, w, n, m, (long)y, (long)xx, &magnitude) + b;
-                    double want = (double)dpf_activate((float)sum, act);
-                    double bound = taps * 0x1p-24 * (magnitude + fabs(b)) * 1.2;
-                    if (!is_fused(act))
-                        bound = 1.2 * bound + 1e-6 * (1 + fabs(sum));
+                    double want = -INFINITY, bound = 0;
+                    for (size_t i = 0; i < side * side; i++) {
+                        double within, one = expected(s, act, x, w, bias, n, m, y * side + i / side,
+                                                      xx * side + i % side, &within);
+                        want = fmax(want, one);
+                        bound = fmax(bound, within);
+                    }
                     if (!(fabs((double)got[at] - want) <= bound))
                         fail_msg("%s: batch %d, %d channels of %dx%d, %d filters of %d, stride %d, pad %d, groups %d, "
-                                 "activation %d: [%zu][%zu][%zu][%zu] is %.9g, should be %.9g within %.3g",
+                                 "activation %d, pool %d: [%zu][%zu][%zu][%zu] is %.9g, should be %.9g within %.3g",
                                  what, s->batch, s->c, s->w, s->h, s->n, s->size, s->stride, s->pad, s->groups,
-                                 (int)act, n, m, y, xx, (double)got[at], want, bound);
+                                 (int)act, pool, n, m, y, xx, (double)got[at], want, bound);
                 }
+}
+
+/* Floats of the output. */
+static size_t out_count(const dpf_conv_shape *s, int pool) {
+    size_t count = (size_t)s->batch * (size_t)s->n * (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
+    return pool ? count / 4 : count;
 }
 
 /* Runs one case on one instruction set and compares. */
@@ -121,10 +140,9 @@ static void run_one(const dpf_conv_shape *s, dpf_activation act, const float *x,
     spconv *conv = NULL;
     dpf_error err;
     assert_int_equal(spconv_new(&conv, s, act, w, bias, &o, &err), DPF_OK);
-    size_t count = (size_t)s->batch * (size_t)s->n * (size_t)dpf_conv_out_h(s) * (size_t)dpf_conv_out_w(s);
-    guarded out = guarded_new(count, off), scratch = guarded_new(spconv_scratch(conv), 0);
+    guarded out = guarded_new(out_count(s, o.pool), off), scratch = guarded_new(spconv_scratch(conv), 0);
     spconv_run(conv, x, out.at, scratch.at);
-    compare(s, act, x, w, bias, out.at, dpf_isa_name(o.isa));
+    compare(s, act, x, w, bias, out.at, o.pool, dpf_isa_name(o.isa));
     guarded_check_free(&scratch);
     guarded_check_free(&out);
     spconv_free(conv);
@@ -152,7 +170,7 @@ static void test_rows(void **unused) {
         guarded_check_free(&scratch);
         spconv_free(conv[i]);
     }
-    compare(&s, DPF_LINEAR_ACT, x, w, NULL, out[1].at, "rows");
+    compare(&s, DPF_LINEAR_ACT, x, w, NULL, out[1].at, 0, "rows");
     assert_memory_equal(out[0].at, out[1].at, 8 * 144 * sizeof(float));
     guarded_check_free(&out[0]);
     guarded_check_free(&out[1]);
@@ -183,6 +201,11 @@ static void run_case(dpf_conv_shape s, dpf_activation act, double density, int w
         o.block = 1 + below((size_t)s.c);
         o.no_in_place = (int)below(2);
         run_one(&s, act, x, w, bias, o, 1);
+        if (!spconv_can_pool(&s))
+            continue;
+        o.pool = 1;
+        run_one(&s, act, x, w, bias, o, 1);
+        run_one(&s, act, x, w, bias, (spconv_options){.isa_set = 1, .isa = isa, .pool = 1}, 0);
     }
     free(x);
     free(w);
@@ -249,15 +272,43 @@ static void test_one_weight(void **unused) {
 
 static void test_every_tile(void **unused) {
     (void)unused;
-    dpf_conv_shape s = {1, 3, 19, 23, 3, 3, 1, 1, 1};
-    float *x = fill(3 * 19 * 23), *w = fill(3 * 3 * 9);
-    prune(w, 81, 0.5);
-    for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++)
-        for (size_t tile = 1; tile <= 24; tile++)
-            run_one(&s, DPF_LINEAR_ACT, x, w, NULL,
-                    (spconv_options){.isa_set = 1, .isa = isa, .tile = tile, .block = 2}, 0);
-    free(x);
-    free(w);
+    static const dpf_conv_shape cases[] = {{1, 3, 19, 23, 3, 3, 1, 1, 1}, {1, 3, 18, 22, 3, 3, 1, 1, 1}};
+    for (int pool = 0; pool < 2; pool++) {
+        float *x = fill(3 * 19 * 23), *w = fill(3 * 3 * 9);
+        prune(w, 81, 0.5);
+        for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++)
+            for (size_t tile = 1; tile <= 24; tile++)
+                run_one(&cases[pool], DPF_LINEAR_ACT, x, w, NULL,
+                        (spconv_options){.isa_set = 1, .isa = isa, .tile = tile, .block = 2, .pool = pool}, 0);
+        free(x);
+        free(w);
+    }
+}
+
+static void test_pool(void **unused) {
+    (void)unused;
+    enum { WINDOW = 101 };
+    float *large = fill(WINDOW * WINDOW);
+    static const dpf_conv_shape cases[] = {{1, 3, 50, 66, 5, 3, 1, 1, 1}, {1, 16, 26, 26, 12, 3, 1, 1, 1},
+                                           {2, 6, 8, 120, 4, 3, 1, 1, 2}, {3, 5, 2, 2, 4, 3, 1, 1, 1},
+                                           {1, 4, 36, 44, 6, 3, 2, 1, 1}, {1, 5, 12, 18, 4, 1, 1, 0, 1},
+                                           {1, 2, 10, 8, 3, 4, 1, 2, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (spconv_can_pool(&cases[i])) {
+            run_case(cases[i], DPF_LEAKY, 0.3, 1);
+            run_case(cases[i], DPF_MISH, 0.3, 1);
+            continue;
+        }
+        float one[32] = {1};
+        spconv *conv = NULL;
+        spconv_options o = {.pool = 1};
+        assert_int_equal(spconv_new(&conv, &cases[i], DPF_RELU, one, NULL, &o, NULL), DPF_ERR_ARGUMENT);
+    }
+    spconv *conv = NULL;
+    const dpf_conv_shape wide = {1, 1, 120, 120, 1, WINDOW, 1, 0, 1};
+    spconv_options o = {.isa_set = 1, .isa = DPF_ISA_C, .pool = 1};
+    assert_int_equal(spconv_new(&conv, &wide, DPF_RELU, large, NULL, &o, NULL), DPF_ERR_UNSUPPORTED);
+    free(large);
 }
 
 static void test_activations(void **unused) {
@@ -308,7 +359,7 @@ static void test_threads_agree(void **unused) {
     for (size_t i = 0; i < 3; i++) {
         const dpf_conv_shape *s = &cases[i];
         size_t weights = (size_t)s->n * (size_t)s->c * 9, area = (size_t)s->h * (size_t)s->w;
-        size_t count = (size_t)s->batch * (size_t)s->n * area;
+        size_t count = out_count(s, 0);
         float *x = fill((size_t)s->batch * (size_t)s->c * area), *w = fill(weights), *first = NULL;
         prune(w, weights, 0.2);
         for (int threads = 1; threads <= 5; threads++) {
@@ -322,7 +373,7 @@ static void test_threads_agree(void **unused) {
                 first = malloc(count * sizeof *first);
                 assert_non_null(first);
                 memcpy(first, out.at, count * sizeof *first);
-                compare(s, DPF_LEAKY, x, w, NULL, first, "threads");
+                compare(s, DPF_LEAKY, x, w, NULL, first, 0, "threads");
             }
             assert_memory_equal(first, out.at, count * sizeof *first);
             guarded_check_free(&scratch);
@@ -352,7 +403,7 @@ static void test_refresh(void **unused) {
     spconv_refresh_values(conv, w, bias);
     guarded out = guarded_new(8 * 144, 0), scratch = guarded_new(spconv_scratch(conv), 0);
     spconv_run(conv, x, out.at, scratch.at);
-    compare(&s, DPF_LINEAR_ACT, x, w, bias, out.at, "refreshed");
+    compare(&s, DPF_LINEAR_ACT, x, w, bias, out.at, 0, "refreshed");
     guarded_check_free(&scratch);
     guarded_check_free(&out);
     spconv_free(conv);
@@ -398,6 +449,7 @@ int main(void) {
         cmocka_unit_test(test_activations),   cmocka_unit_test(test_activation_range),
         cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_rows),
         cmocka_unit_test(test_refresh),       cmocka_unit_test(test_bad_shapes),
+        cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,51 @@ static void test_maxpool(void **unused) {
     }
 }
 
+/* A sparse convolution whose output only a maxpool reads does that as well; one that others read, or whose
+ * rows are odd, does not. The result is that of separate steps. */
+static void test_pooled_convolution(void **unused) {
+    (void)unused;
+#define MAX "[maxpool]\nsize=2\nstride=2\n"
+    static const struct {
+        const char *text;
+        size_t pooled;
+    } cases[] = {{NET CONV(8, 3, "activation=leaky") MAX CONV(9, 3, "activation=mish") MAX CONV(4, 1, ""), 2},
+                 {NET CONV(8, 3, "activation=leaky") MAX CONV(4, 1, "") "[route]\nlayers=0\n" CONV(4, 1, ""), 0},
+                 {NET CONV(8, 3, "activation=leaky") MAX CONV(4, 1, "") "[route]\nlayers=1\n" CONV(4, 1, ""), 1},
+                 {NET CONV(8, 3, "stride=3") MAX CONV(4, 1, ""), 0},
+                 {NET CONV(8, 3, "") "[maxpool]\nsize=2\nstride=1\n" CONV(4, 1, ""), 0},
+                 {NET CONV(8, 3, "") "[maxpool]\nsize=3\nstride=2\n" CONV(4, 1, ""), 0}};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        float *input = world_input(32 * 32 * 3, i), *out[2];
+        size_t count[2], pooled[2] = {0};
+        for (int keep = 0; keep < 2; keep++) {
+            dpf_model *m = world_load(cases[i / 2].text, (dpf_model_options){.threads = 2,
+                                                                             .batch = 1 + (int)(i % 2),
+                                                                             .kernels = DPF_KERNELS_SPARSE,
+                                                                             .keep_layers = keep,
+                                                                             .sparsity = 0.5});
+            dpf_context *c;
+            dpf_step_info info;
+            dpf_error err;
+            assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+            out[keep] = world_run(m, c, input, &count[keep]);
+            for (size_t k = 0; dpf_model_step(m, k, &info, &err) == DPF_OK; k++)
+                pooled[keep] += strstr(info.kernel, "with maxpool") != NULL;
+            dpf_context_free(c);
+            dpf_model_free(m);
+        }
+        assert_int_equal(pooled[0], cases[i / 2].pooled);
+        assert_int_equal(pooled[1], 0);
+        assert_int_equal(count[0], count[1]);
+        for (size_t k = 0; k < count[0]; k++)
+            if (!(fabsf(out[0][k] - out[1][k]) <= 1e-5f * (1 + fabsf(out[1][k]))))
+                fail_msg("net %zu at %zu: %g, should be %g", i, k, (double)out[0][k], (double)out[1][k]);
+        free(out[0]);
+        free(out[1]);
+        free(input);
+    }
+}
+
 /* Memory is shared over time: far less than the sum of all layers. */
 static void test_memory(void **unused) {
     (void)unused;
@@ -307,9 +352,9 @@ static void test_fork_layers(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_memory),      cmocka_unit_test(test_options_agree),
-        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_kernels),     cmocka_unit_test(test_maxpool),
-        cmocka_unit_test(test_boxes),         cmocka_unit_test(test_fork_layers),
+        cmocka_unit_test(test_bad_arguments),      cmocka_unit_test(test_memory),  cmocka_unit_test(test_options_agree),
+        cmocka_unit_test(test_no_allocation),      cmocka_unit_test(test_kernels), cmocka_unit_test(test_maxpool),
+        cmocka_unit_test(test_pooled_convolution), cmocka_unit_test(test_boxes),   cmocka_unit_test(test_fork_layers),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

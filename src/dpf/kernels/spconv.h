@@ -42,6 +42,7 @@ typedef struct spconv_options {
     size_t tile;     /* vectors of a tile, 0 = chosen; for tests and measurements */
     size_t block;    /* channels of a block, 0 = chosen */
     int no_in_place; /* 1: never read the input where it lies */
+    int pool;        /* 1: of each 2 x 2 outputs only the largest is written; see spconv_can_pool */
 } spconv_options;
 
 typedef struct spconv_info {
@@ -58,6 +59,9 @@ typedef struct spconv_info {
     double cycles_modelled; /* cost model, processor cycles of a run on one thread */
 } spconv_info;
 
+/* Can pairs of rows and columns of the output be pooled? */
+int spconv_can_pool(const dpf_conv_shape *shape);
+
 /* weights: filters x channels/groups x size x size; bias: one a filter, or NULL
  * for zeros; both are copied. options may be NULL. On failure *out is NULL. */
 dpf_status spconv_new(spconv **out, const dpf_conv_shape *shape, dpf_activation act, const float *weights,
@@ -70,7 +74,7 @@ void spconv_free(spconv *conv); /* NULL is allowed */
 /* Floats of scratch for one run; align it to 64 bytes. */
 size_t spconv_scratch(const spconv *conv);
 
-/* input: batch x channels x height x width, output: batch x filters x out x out.
+/* input: batch x channels x height x width, output: batch x filters x out x out, halves of both out if pooled.
  * Fastest when input and output are 64-byte aligned; any float alignment works.
  * The result does not depend on `threads`, nor on what scratch held before. */
 void spconv_run(const spconv *conv, const float *input, float *output, float *scratch);

@@ -20,6 +20,9 @@ typedef __m256i spk_lanes;
 #define SPK_EVEN(a, b)                                                                                                 \
     ((spk_vec)_mm256_castpd_ps(                                                                                        \
         _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps((__m256)(a), (__m256)(b), 0x88)), 0xd8)))
+#define SPK_ODD(a, b)                                                                                                  \
+    ((spk_vec)_mm256_castpd_ps(                                                                                        \
+        _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps((__m256)(a), (__m256)(b), 0xdd)), 0xd8)))
 #define SPK_TABLE spk_table_avx2
 #define SPK_LARGE 0
 #include "spconv_kernel.h"

@@ -11,11 +11,15 @@
 typedef __mmask16 spk_lanes;
 #define SPK_LANES(from, to) ((spk_lanes)((0xffffu >> (16 - (to))) & (0xffffu << (from))))
 #define SPK_LOAD_LANES(p, lanes) ((spk_vec)_mm512_maskz_loadu_ps(lanes, p))
+#define SPK_STORE_LANES(p, bits, v) _mm512_mask_storeu_ps(p, (spk_lanes)(bits), (__m512)(v))
 #define SPK_MAX(a, b) ((spk_vec)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define SPK_MIN(a, b) ((spk_vec)_mm512_min_ps((__m512)(a), (__m512)(b)))
 #define SPK_EVEN(a, b)                                                                                                 \
     ((spk_vec)_mm512_permutex2var_ps(                                                                                  \
         (__m512)(a), _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), (__m512)(b)))
+#define SPK_ODD(a, b)                                                                                                  \
+    ((spk_vec)_mm512_permutex2var_ps(                                                                                  \
+        (__m512)(a), _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), (__m512)(b)))
 #define SPK_TABLE spk_table_avx512
 #define SPK_LARGE 1
 #include "spconv_kernel.h"

@@ -14,6 +14,7 @@ typedef struct spk_lanes {
 #define SPK_MAX(a, b) spk_select((a) > (b), a, b)
 #define SPK_MIN(a, b) spk_select((a) < (b), a, b)
 #define SPK_EVEN(a, b) ((spk_vec){(a)[0], (a)[2], (b)[0], (b)[2]})
+#define SPK_ODD(a, b) ((spk_vec){(a)[1], (a)[3], (b)[1], (b)[3]})
 #define SPK_TABLE spk_table_c
 #if defined(__aarch64__)
 #include <arm_neon.h>

@@ -37,12 +37,20 @@ typedef struct spk_row {
     uint32_t count;
 } spk_row;
 
-/* Consecutive output pixels of a tile that are consecutive in the output, too. */
+/* Consecutive output pixels of a tile that are consecutive in the output, too. Where it is pooled: the
+ * maxima that are made of two rows of the tile. */
 typedef struct spk_segment {
     uint32_t from;  /* float of the tile */
-    uint32_t count; /* floats */
+    uint32_t count; /* floats of the output */
     size_t to;      /* float of the output, for filter 0 and the first image of the chunk */
 } spk_segment;
+
+/* Which lanes of a vector of the tile go to the output; lane 0 would be float `to` of it, for filter 0 and the
+ * first image of the chunk. */
+typedef struct spk_place {
+    ptrdiff_t to;
+    uint32_t lanes; /* bits */
+} spk_place;
 
 /* One call of a tile kernel: all filters of a part over one block of channels. */
 typedef struct spk_job {
@@ -57,9 +65,13 @@ typedef struct spk_job {
     dpf_activation post; /* applied to the tile afterwards; DPF_LINEAR_ACT: nothing */
     float *out;          /* of the part's first filter */
     size_t out_pitch;    /* floats from filter to filter */
-    float *direct;       /* where filter 0's whole tile goes, or NULL: by segments */
+    float *direct;       /* where filter 0's whole tile goes, or NULL: by places or segments */
     const spk_segment *segments;
     size_t segment_count;
+    size_t pool; /* floats from row to row of the tile, or 0: not pooled */
+    /* one a vector, then a second one of each unless `places` is 1; NULL: by segments */
+    const spk_place *place;
+    int places;
 } spk_job;
 
 typedef void (*spk_kernel)(const spk_job *job);
@@ -90,6 +102,7 @@ typedef struct spk_pack {
 typedef struct spk_table {
     size_t vector;                        /* floats of a vector */
     size_t max_tile;                      /* vectors */
+    int store_lanes;                      /* 1: kernels can store by places */
     spk_kernel kernels[SPK_MAX_TILE + 1]; /* by vectors of the tile; [0] unused */
     void (*pack)(const spk_pack *pack);
     void (*activate)(dpf_activation act, float *x, size_t count); /* count a multiple of the vector */
@@ -112,6 +125,7 @@ typedef struct spk_plan {
     size_t strip, strips;  /* columns of a strip; the last one may have fewer */
     size_t rows, lines;    /* rows from picture to picture; of all pictures together */
     size_t tile_rows, row_tiles;
+    size_t row_unit; /* that tiles are made of: 2 where rows are pooled, 1 otherwise */
     size_t pitch, plane_floats, channel_floats;
     size_t tiles, tile;   /* tile: vectors of the largest */
     size_t block, blocks; /* channels of a block, blocks of a group */
@@ -127,6 +141,8 @@ typedef struct spk_tile {
     size_t vectors, rows; /* rows: of the output */
     size_t run, segment;  /* first ones, of spconv.runs and spconv.segments */
     size_t segments;
+    size_t place; /* first one, of spconv.places */
+    int places;   /* of each vector; 0: only segments will do */
 } spk_tile;
 
 /* The filters of one part of a group and their nonzeros, block after block. */
@@ -142,7 +158,7 @@ struct spconv {
     spk_plan plan;
     const spk_table *table;
     dpf_isa isa;
-    int threads;
+    int threads, pool;
     size_t nonzero_count, row_count, part_count, part_filters; /* part_filters: of the largest part */
     spk_nonzero *nonzeros;
     spk_row *rows;
@@ -154,10 +170,11 @@ struct spconv {
     spk_run *runs;
     size_t *run_count; /* y_phases a tile */
     spk_segment *segments;
+    spk_place *places;
 };
 
 /* Chooses by the cost model; `tile` (vectors at most) and `block` (channels) other than 0
- * are kept as far as the shape allows. */
+ * are kept as far as the shape allows. No tiles: it cannot be pooled. */
 void spk_plan_make(spk_plan *plan, const infer_desc *desc, const spk_table *table, double density,
                    const spconv_options *options);
 

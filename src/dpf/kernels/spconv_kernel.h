@@ -7,8 +7,9 @@
  *   spk_lanes, SPK_LANES(from, to)  some lanes of a vector
  *   SPK_LOAD_LANES(p, lanes)  those of the vector at p, zeros in the others;
  *                     touches no other memory
+ *   SPK_STORE_LANES(p, bits, v)  perhaps: those lanes of v to p, nothing else is touched
  *   SPK_MAX(a, b), SPK_MIN(a, b)  b where one is not a number
- *   SPK_EVEN(a, b)    every second lane of a, then of b
+ *   SPK_EVEN(a, b), SPK_ODD(a, b)  every second lane of a, then of b
  *   SPK_TABLE         name of the table to define
  *   SPK_LARGE         1: enough registers for tiles of up to 24 vectors, 0: up to 12
  * The loops over a tile have constant bounds and must be unrolled completely,
@@ -249,14 +250,45 @@ static void spk_activate(dpf_activation act, float *x, size_t count) {
         spk_store(x + i, spk_act_smooth(act, spk_load(x + i)));
 }
 
-/* A finished tile that could not be stored in one piece. */
+/* The maxima of 2 x 2 floats of two rows. Reads up to a vector behind the rows. */
+SPK_INLINE void spk_pool_rows(float *to, const float *upper, const float *lower, size_t count) {
+    float few[SPK_V];
+    for (size_t x = 0; x < count; x += SPK_V) {
+        const size_t at = 2 * x, next = 2 * (count - x) > SPK_V ? at + SPK_V : at;
+        const spk_vec a = SPK_MAX(spk_load(upper + at), spk_load(lower + at));
+        const spk_vec b = SPK_MAX(spk_load(upper + next), spk_load(lower + next));
+        const spk_vec most = SPK_MAX(SPK_EVEN(a, b), SPK_ODD(a, b));
+        if (count - x >= SPK_V) {
+            spk_store(to + x, most);
+            continue;
+        }
+        spk_store(few, most);
+        spk_copy_floats(to + x, few, count - x);
+    }
+}
+
+/* A finished tile that could not be stored in one piece; a vector of zeros follows. */
 static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t count) {
     if (job->post != DPF_LINEAR_ACT)
         spk_activate(job->post, tile, count);
     float *out = job->out + filter * job->out_pitch;
+    for (size_t s = 0; s < job->segment_count && job->pool; s++) {
+        const float *upper = tile + job->segments[s].from;
+        spk_pool_rows(out + job->segments[s].to, upper, upper + job->pool, job->segments[s].count);
+    }
+    if (job->pool)
+        return;
     for (size_t s = 0; s < job->segment_count; s++)
         spk_copy_floats(out + job->segments[s].to, tile + job->segments[s].from, job->segments[s].count);
 }
+
+#ifdef SPK_STORE_LANES
+#define SPK_BY_PLACES(job) ((job)->place)
+#else
+#define SPK_BY_PLACES(job) 0
+#define SPK_STORE_LANES(p, bits, v) ((void)(p))
+#define SPK_NO_LANES
+#endif
 
 /* The kernel for a tile of T vectors. With few vectors one chain of additions per
  * vector would wait for itself, so W nonzeros go at once into W sets of sums. */
@@ -265,7 +297,8 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
         const spk_nonzero *nz = job->nonzeros;                                                                         \
         const float *in = job->in;                                                                                     \
         const spk_vec slope = spk_set(job->slope), cap = spk_set(job->cap);                                            \
-        float spill[(T)*SPK_V] __attribute__((aligned(64)));                                                           \
+        float spill[((T) + 1) * SPK_V] __attribute__((aligned(64)));                                                   \
+        spk_store(spill + (T)*SPK_V, (spk_vec){0});                                                                    \
         for (size_t i = 0; i < job->row_count; i++) {                                                                  \
             size_t filter = job->rows[i].filter;                                                                       \
             const spk_nonzero *end = nz + job->rows[i].count;                                                          \
@@ -303,6 +336,15 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
             SPK_UNROLL for (int t = 0; t < (T); t++) {                                                                 \
                 sum[0][t] = SPK_MAX(slope * sum[0][t], sum[0][t]);                                                     \
                 sum[0][t] = SPK_MIN(cap, sum[0][t]);                                                                   \
+            }                                                                                                          \
+            if (SPK_BY_PLACES(job)) {                                                                                  \
+                float *out = job->out + filter * job->out_pitch;                                                       \
+                SPK_UNROLL for (int t = 0; t < (T); t++)                                                               \
+                    SPK_STORE_LANES(out + job->place[t].to, job->place[t].lanes, sum[0][t]);                           \
+                if (job->places > 1)                                                                                   \
+                    SPK_UNROLL for (int t = 0; t < (T); t++)                                                           \
+                        SPK_STORE_LANES(out + job->place[(T) + t].to, job->place[(T) + t].lanes, sum[0][t]);           \
+                continue;                                                                                              \
             }                                                                                                          \
             float *direct = job->direct ? job->direct + filter * job->out_pitch : spill;                               \
             SPK_UNROLL for (int t = 0; t < (T); t++) spk_store(direct + t * SPK_V, sum[0][t]);                         \
@@ -352,6 +394,9 @@ const spk_table SPK_TABLE = {
                 spk_tile_20, spk_tile_21, spk_tile_22, spk_tile_23, spk_tile_24
 #endif
     },
+#ifndef SPK_NO_LANES
+    .store_lanes = 1,
+#endif
     .pack = spk_pack_block,
     .activate = spk_activate,
 };

@@ -144,16 +144,21 @@ static dpf_status build(spconv **out, const infer_desc *desc, const dpf_rows *we
     if (!conv)
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
     conv->desc = *desc;
-    if (desc->size == 1 && desc->stride == 1 && !desc->pad) { /* a picture is one row then */
+    if (desc->size == 1 && desc->stride == 1 && !desc->pad && !o->pool) { /* a picture is one row then */
         conv->desc.width = conv->desc.out_w = desc->height * desc->width;
         conv->desc.height = conv->desc.out_h = 1;
     }
     conv->isa = o->isa_set ? o->isa : dpf_cpu_isa();
     conv->table = spk_table_for(conv->isa);
     conv->threads = o->threads > 1 ? o->threads : 1;
+    conv->pool = o->pool;
     conv->nonzero_count = weights->count;
     spk_plan_make(&conv->plan, &conv->desc, conv->table, (double)conv->nonzero_count / (double)desc->weights, o);
-    dpf_status status = allocate(conv, err);
+    dpf_status status = DPF_OK;
+    if (!conv->plan.tiles)
+        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "a window of %zu is too large to pool the output", desc->size);
+    else
+        status = allocate(conv, err);
     if (status != DPF_OK)
         goto fail;
     if (o->refreshable) {
@@ -184,12 +189,19 @@ fail:
     return status;
 }
 
+int spconv_can_pool(const dpf_conv_shape *shape) {
+    return dpf_conv_out_h(shape) % 2 == 0 && dpf_conv_out_w(shape) % 2 == 0;
+}
+
 /* Checks everything but the weights. */
 static dpf_status check(infer_desc *desc, const dpf_conv_shape *shape, dpf_activation act, const spconv_options *o,
                         dpf_error *err) {
     dpf_status status = infer_desc_make(desc, shape, act, err);
     if (status == DPF_OK && o->isa_set && o->isa > dpf_cpu_isa())
         status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "%s is not there, or DPF_ISA forbids it", dpf_isa_name(o->isa));
+    if (status == DPF_OK && o->pool && !spconv_can_pool(shape))
+        status =
+            dpf_fail(err, DPF_ERR_ARGUMENT, "%zu x %zu outputs cannot be pooled in pairs", desc->out_w, desc->out_h);
     return status;
 }
 
@@ -238,6 +250,7 @@ void spconv_free(spconv *conv) {
     free(conv->runs);
     free(conv->run_count);
     free(conv->segments);
+    free(conv->places);
     free(conv);
 }
 

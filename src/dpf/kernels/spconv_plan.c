@@ -106,6 +106,10 @@ static void plan_cost(const search *s, spk_plan *p) {
     int direct =
         p->strip % s->table->vector == 0 && p->pitch == p->strip && (p->tile_rows == 1 || p->strip == d->out_w);
     double store = filters * (direct ? mean * 5.0 * scale : mean * 9.7 * scale + rows * 1.8);
+    if (s->options->pool)
+        store = filters * (mean * 6.0 * scale + rows * 2.0);
+    else if (s->table->store_lanes && !direct)
+        store = filters * (mean * 6.0 * scale + rows * 1.0);
     double stream = nonzeros * 8.0 > 700e3 ? nonzeros * 0.5 : 0; /* weights that come from beyond the second cache */
     p->copying = fill;
     p->cycles = (double)(p->chunks * d->groups * p->tiles) * (fill + compute + sums + store + stream);
@@ -151,9 +155,10 @@ static void try_blocks(search *s, spk_plan *p) {
 /* Tiles of each number of rows, as even as can be. */
 static void try_rows(search *s, spk_plan *p) {
     size_t most = s->options->tile ? min_size(s->options->tile, s->table->max_tile) : s->table->max_tile, last = 0;
-    for (size_t rows = 1; rows <= p->lines && vectors_of(s, p, rows) <= most; rows++) {
-        p->row_tiles = (p->lines + rows - 1) / rows;
-        p->tile_rows = (p->lines + p->row_tiles - 1) / p->row_tiles;
+    const size_t unit = p->row_unit, units = p->lines / unit;
+    for (size_t n = 1; n <= units && vectors_of(s, p, n * unit) <= most; n++) {
+        p->row_tiles = (units + n - 1) / n;
+        p->tile_rows = (units + p->row_tiles - 1) / p->row_tiles * unit;
         if (p->tile_rows == last)
             continue;
         last = p->tile_rows;
@@ -197,11 +202,19 @@ void spk_plan_make(spk_plan *plan, const infer_desc *d, const spk_table *table, 
     search s = {d, table, density, options, {.cycles = INFINITY}};
     spk_plan p = {.y_phases = min_size(d->stride, d->size), .reach = (d->size - 1) / d->stride};
     p.rows = d->out_h + p.reach - shared_rows(d, p.y_phases, p.reach);
-    p.images = images_of_a_tile(d, &p, table->vector);
+    p.row_unit = options->pool ? 2 : 1;
+    p.images = options->pool ? 1 : images_of_a_tile(d, &p, table->vector);
     p.chunks = d->batch / p.images;
     p.lines = (p.images - 1) * p.rows + d->out_h;
     try_strips(&s, &p);
+    if (!s.best.tiles && options->tile) { /* two rows need more than that */
+        const spconv_options other = {.threads = options->threads, .block = options->block, .pool = options->pool};
+        s.options = &other;
+        try_strips(&s, &p);
+    }
     *plan = s.best;
+    if (!plan->tiles)
+        return;
     /* With few jobs sharing out the filters, too, is better, though each part copies the input for itself. */
     size_t team = options->threads > 1 ? (size_t)options->threads : 1;
     size_t jobs = plan->chunks * d->groups * plan->tiles;

@@ -51,10 +51,16 @@ static void pack_block(const spconv *conv, const spk_tile *tile, const float *in
     conv->table->pack(&pack);
 }
 
+/* Floats of the output of a filter. */
+static size_t out_area(const spconv *conv) {
+    size_t area = conv->desc.out_h * conv->desc.out_w;
+    return conv->pool ? area / 4 : area;
+}
+
 /* What a job has of activation and store. */
 static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_part *part, const spk_tile *tile) {
     const infer_desc *d = &conv->desc;
-    size_t area = d->out_h * d->out_w;
+    size_t area = out_area(conv);
     spk_job job = {.partial = sums,
                    .bias = conv->bias + part->filter,
                    .slope = 1,
@@ -63,7 +69,8 @@ static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_
                    .out = output + part->filter * area,
                    .out_pitch = area,
                    .segments = conv->segments + tile->segment,
-                   .segment_count = tile->segments};
+                   .segment_count = tile->segments,
+                   .pool = conv->pool ? conv->plan.pitch : 0};
     switch (d->act) {
     case DPF_LINEAR_ACT:
         break;
@@ -84,7 +91,12 @@ static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_
         job.post = d->act;
         break;
     }
-    if (job.post == DPF_LINEAR_ACT && tile->segments == 1 && job.segments->count == tile->vectors * conv->table->vector)
+    if (job.post == DPF_LINEAR_ACT && tile->places) {
+        job.place = conv->places + tile->place;
+        job.places = tile->places;
+    }
+    if (job.post == DPF_LINEAR_ACT && !conv->pool && tile->segments == 1 &&
+        job.segments->count == tile->vectors * conv->table->vector)
         job.direct = job.out + job.segments->to;
     return job;
 }
@@ -119,7 +131,7 @@ static void run_job(const spconv *conv, size_t i, const float *input, float *out
     const infer_desc *d = &conv->desc;
     const spk_plan *p = &conv->plan;
     size_t in_floats = p->images * d->channels * d->height * d->width;
-    size_t out_floats = p->images * d->filters * d->out_h * d->out_w;
+    size_t out_floats = p->images * d->filters * out_area(conv);
     size_t jobs = conv->part_count * p->tiles, chunk = i / jobs, part = i % jobs / p->tiles, tile = i % p->tiles;
     run_tile(conv, input + chunk * in_floats, output + chunk * out_floats, scratch, &conv->parts[part],
              &conv->tiles[tile]);

@@ -49,7 +49,10 @@ static size_t list_segments(const spconv *conv, const spk_tile *tile, size_t lin
     const infer_desc *d = &conv->desc;
     const spk_plan *p = &conv->plan;
     size_t n = 0, count = min_size(p->strip, d->out_w - tile->column);
-    for (size_t j = 0; j < tile->rows; j++) {
+    for (size_t j = 0; j < tile->rows && conv->pool; j += 2)
+        segments[n++] = (spk_segment){(uint32_t)(j * p->pitch), (uint32_t)count / 2,
+                                      (line + j) / 2 * (d->out_w / 2) + tile->column / 2};
+    for (size_t j = 0; j < tile->rows && !conv->pool; j++) {
         size_t image, y = row_of_line(p, line + j, &image);
         if (y >= d->out_h)
             continue;
@@ -64,27 +67,52 @@ static size_t list_segments(const spconv *conv, const spk_tile *tile, size_t lin
     return n;
 }
 
+/* The same vector by vector: the places of the lanes of each, first and second ones. Returns how many there are at
+ * most, 0 where two do not do. */
+static int list_places(const spconv *conv, const spk_tile *tile, const spk_segment *segments, spk_place *places) {
+    const size_t vector = conv->table->vector;
+    int most = 1;
+    for (size_t s = 0; s < tile->segments; s++)
+        for (size_t at = segments[s].from, end = at + segments[s].count, next; at < end; at = next) {
+            const size_t t = at / vector, lane = at % vector;
+            next = min_size((t + 1) * vector, end);
+            const int second = places[t].lanes != 0;
+            spk_place *p = &places[second ? tile->vectors + t : t];
+            if (p->lanes)
+                return 0;
+            most = second ? 2 : most;
+            p->to = (ptrdiff_t)(segments[s].to + at - segments[s].from) - (ptrdiff_t)lane;
+            p->lanes = ((1u << (next - at)) - 1) << lane;
+        }
+    return most;
+}
+
 dpf_status spk_tiles_make(spconv *conv, dpf_error *err) {
     const spk_plan *p = &conv->plan;
-    size_t vector = conv->table->vector, run = 0, segment = 0;
+    size_t vector = conv->table->vector, run = 0, segment = 0, place = 0;
     size_t rows = p->strips * p->y_phases * (p->lines + p->row_tiles * p->reach), segments = p->strips * p->lines;
     conv->tiles = calloc(p->tiles, sizeof *conv->tiles);
     conv->runs = calloc(rows, sizeof *conv->runs);
     conv->run_count = calloc(p->tiles * p->y_phases, sizeof *conv->run_count);
     conv->segments = calloc(segments, sizeof *conv->segments);
-    if (!conv->tiles || !conv->runs || !conv->run_count || !conv->segments)
+    conv->places = calloc(2 * p->tiles * p->tile, sizeof *conv->places);
+    if (!conv->tiles || !conv->runs || !conv->run_count || !conv->segments || !conv->places)
         return dpf_fail_memory(err, segments * sizeof *conv->segments, "the plan of a convolution");
     for (size_t i = 0; i < p->tiles; i++) {
         spk_tile *t = &conv->tiles[i];
-        size_t at = i / p->strips, line = at * p->lines / p->row_tiles;
+        size_t at = i / p->strips, units = p->lines / p->row_unit, line = at * units / p->row_tiles * p->row_unit;
         t->column = i % p->strips * p->strip;
-        t->rows = (at + 1) * p->lines / p->row_tiles - line;
+        t->rows = (at + 1) * units / p->row_tiles * p->row_unit - line;
         size_t floats = (t->rows - 1) * p->pitch + min_size(p->strip, conv->desc.out_w - t->column);
         t->vectors = (floats + vector - 1) / vector;
         t->run = run;
         run += list_runs(conv, t, line, conv->runs + run, conv->run_count + i * p->y_phases);
         t->segment = segment;
         t->segments = list_segments(conv, t, line, conv->segments + segment);
+        t->place = place;
+        if (conv->table->store_lanes && !conv->pool)
+            t->places = list_places(conv, t, conv->segments + segment, conv->places + place);
+        place += 2 * t->vectors;
         segment += t->segments;
     }
     return DPF_OK;

@@ -313,16 +313,20 @@ static dpf_status build_lrn(rt_build *b, const dpf_graph_layer *l) {
     return rt_scratch(b, b->model->step_count - 1, (size_t)l->h * (size_t)l->w * (size_t)b->model->threads);
 }
 
+static dpf_status build_same(rt_build *b) {
+    rt_result(b, rt_source(b, 0));
+    return DPF_OK;
+}
+
 static dpf_status build_maxpool(rt_build *b, const dpf_graph_layer *l) {
+    if (b->pooled) {
+        b->pooled = 0;
+        return build_same(b);
+    }
     RT_TRY(build_follower(b, l, "maxpool", rt_maxpool, 0));
     size_t at = b->model->step_count - 1;
     const rt_array *in = &b->model->arrays[b->model->steps[at].in[0]];
     return rt_scratch(b, at, rt_maxpool_scratch(in) * (size_t)b->model->threads);
-}
-
-static dpf_status build_same(rt_build *b) {
-    rt_result(b, rt_source(b, 0));
-    return DPF_OK;
 }
 
 static dpf_status build_layer(rt_build *b, const dpf_graph_layer *l) {
@@ -406,8 +410,7 @@ static dpf_status check_options(const rt_build *b) {
     return DPF_OK;
 }
 
-/* Is this an output: a detector's head, the last layer that is no cost, or any when all are kept? */
-static int is_output(const dpf_model *m, size_t layer) {
+int rt_is_output(const dpf_model *m, size_t layer) {
     dpf_layer_type type = m->graph->layers[layer].type;
     return m->keep_layers || layer == m->graph->output_layer || type == DPF_YOLO || type == DPF_REGION ||
            type == DPF_DETECTION;
@@ -419,7 +422,7 @@ static dpf_status build_outputs(rt_build *b) {
     if (!m->outputs)
         return dpf_fail_memory(b->err, m->graph->count * sizeof *m->outputs, "a plan");
     for (b->index = 0; b->index < m->graph->count; ++b->index) {
-        if (!is_output(m, b->index))
+        if (!rt_is_output(m, b->index))
             continue;
         rt_output *o = &m->outputs[m->output_count++];
         o->layer = b->index;

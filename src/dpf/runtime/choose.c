@@ -11,6 +11,8 @@
  *             and back; 0.7 for each transformed weight, which comes from memory
  *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
  *   all       1 for each float of input or output that needs another layout
+ *   dense     0.35 for each float of output where a maxpool follows that a sparse kernel does on the way;
+ *             in measuring, too, as of a processor of 3 GHz
  *
  * Sparse is looked at only below a density of 0.75, where it could win, and for
  * depthwise layers, which OpenBLAS is bad at. OpenBLAS is looked at where oneDNN cannot
@@ -28,6 +30,8 @@
 #define DIRECT_SPEED 15 /* products a cycle */
 #define BLAS_SPEED 12
 #define RELAYOUT_CYCLES 1
+#define POOL_CYCLES 0.35
+#define CYCLES_A_MS 3e6
 enum { TURNS = 2 };
 #define BLAS_HANDICAP 1.2 /* of its measured time: beside other kernels its threads have to be woken */
 
@@ -51,14 +55,15 @@ static double floats_of(const rt_build *b, const rt_conv *c, int output) {
 static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, double *cycles) {
     const dpf_graph_layer *l = c->l;
     const dpf_conv_shape shape = {b->model->batch, l->c, l->h, l->w, l->filters, l->size, l->stride, l->pad, l->groups};
-    const spconv_options options = {.threads = b->model->threads};
+    const spconv_options options = {.threads = b->model->threads, .pool = c->pool};
     if (l->stride_x != l->stride_y || l->dilation != 1)
         return DPF_ERR_UNSUPPORTED;
     RT_TRY(b->rows ? spconv_new_rows(&out->sparse, &shape, c->act, b->rows, c->bias, &options, b->err)
                    : spconv_new(&out->sparse, &shape, c->act, c->w, c->bias, &options, b->err));
     spconv_info info;
     spconv_get_info(out->sparse, &info);
-    snprintf(out->kernel, sizeof out->kernel, "sparse %s", dpf_isa_name(info.isa));
+    snprintf(out->kernel, sizeof out->kernel, "sparse %s%s", dpf_isa_name(info.isa), c->pool ? " with maxpool" : "");
+    out->pooled = c->pool;
     out->lanes_in = out->lanes_out = 1;
     out->scratch = spconv_scratch(out->sparse);
     out->bytes = info.packed_bytes;
@@ -113,9 +118,15 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
     return DPF_OK;
 }
 
+/* Of the maxpool that a kernel leaves to another step. */
+static double pool_cycles(const rt_build *b, const rt_conv *c, int pooled) {
+    return c->pool && !pooled ? POOL_CYCLES * floats_of(b, c, 1) : 0;
+}
+
 static dpf_status measure(rt_build *b, const rt_conv *c, candidate kind, const rt_choice *choice, double *ms) {
     RT_TRY(rt_measure(b, c, choice, ms));
     *ms *= kind == BLAS ? BLAS_HANDICAP : 1;
+    *ms += pool_cycles(b, c, choice->pooled) / CYCLES_A_MS / b->model->threads;
     return DPF_OK;
 }
 
@@ -131,7 +142,7 @@ static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice 
         cycles += RELAYOUT_CYCLES * floats_of(b, c, 0);
     if (lanes == 1 && out->lanes_out != 1) /* what is plain now probably shall be again */
         cycles += RELAYOUT_CYCLES * floats_of(b, c, 1);
-    *cost = cycles / 1e6;
+    *cost = (cycles + pool_cycles(b, c, out->pooled)) / 1e6;
     return DPF_OK;
 }
 
@@ -159,7 +170,7 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
     case DPF_KERNELS_DENSE:
         *first = 0;
         if (b->model->kernels == DPF_KERNELS_AUTO &&
-            (depthwise || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
+            (depthwise || c->pool || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
             out[n++] = SPARSE;
         out[n++] = WINOGRAD;
     }
@@ -176,7 +187,7 @@ static int skips(const rt_build *b, const rt_conv *c, candidate kind, double lea
         return 0;
     if (kind == BLAS)
         return isfinite(cost[DIRECT]) || isfinite(cost[WINOGRAD]);
-    const double best = dense_cycles(b, c, kind, NULL) / 1e6;
+    const double best = (dense_cycles(b, c, kind, NULL) + pool_cycles(b, c, 0)) / 1e6;
     if (best < least)
         return 0;
     if (kind == DIRECT || (c->l->size == 3 && c->l->stride_x == 1 && c->l->stride_y == 1 && c->l->groups == 1))

@@ -14,6 +14,7 @@ typedef struct rt_conv {
     const float *w, *bias; /* folded; w is unused where the weights are in rt_build's rows */
     size_t nonzeros;
     size_t in; /* array of the input, as it is */
+    int pool;  /* 1: nobody but a maxpool of 2 x 2 reads the output, so that a kernel may do that, too */
 } rt_conv;
 
 /* A kernel made for it: one of dense and sparse. */
@@ -21,6 +22,7 @@ typedef struct rt_choice {
     dense *dense;
     spconv *sparse;
     size_t lanes_in, lanes_out, scratch, bytes;
+    int pooled;                /* 1: the kernel does the maxpool */
     char kernel[64], why[128]; /* as in rt_step */
 } rt_choice;
 

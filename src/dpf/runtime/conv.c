@@ -52,13 +52,15 @@ static void take(rt_build *b, rt_step *s, rt_choice *c) {
 
 static dpf_status make_step(rt_build *b, const rt_conv *conv, rt_choice *c) {
     const dpf_graph_layer *l = conv->l;
+    const size_t side = c->pooled ? 2 : 1;
     size_t in, out;
     RT_TRY(rt_as(b, conv->in, c->lanes_in, &in));
-    RT_TRY(rt_array_new(b, (size_t)l->out_c, (size_t)l->out_h, (size_t)l->out_w, c->lanes_out, &out));
+    RT_TRY(rt_array_new(b, (size_t)l->out_c, (size_t)l->out_h / side, (size_t)l->out_w / side, c->lanes_out, &out));
     rt_step *s;
     RT_TRY(rt_step_new(b, &s, "convolutional", NULL, &in, 1, out));
     s->multiply_adds = (double)b->model->batch * l->multiply_adds;
     s->useful = (double)b->model->batch * (double)conv->nonzeros * l->out_h * l->out_w;
+    b->pooled = c->pooled;
     take(b, s, c);
     RT_TRY(rt_scratch(b, b->model->step_count - 1, c->scratch));
     rt_result(b, out);
@@ -97,6 +99,21 @@ static dpf_status take_unstrided(rt_build *b, dpf_graph_layer *l, size_t *array)
     return DPF_OK;
 }
 
+/* Is the output read by a maxpool alone, of 2 x 2 pixels that do not overlap? */
+static int feeds_pool(const rt_build *b) {
+    const dpf_graph *g = b->model->graph;
+    const dpf_graph_layer *pool = &g->layers[b->index + 1];
+    if (b->index + 1 >= g->count || rt_is_output(b->model, b->index) || pool->type != DPF_MAXPOOL || pool->size != 2 ||
+        pool->stride_x != 2 || pool->stride_y != 2 || pool->pad / 2 != 0 || pool->h != 2 * pool->out_h ||
+        pool->w != 2 * pool->out_w)
+        return 0;
+    for (size_t i = b->index + 1; i < g->count; ++i)
+        for (size_t k = 0; k < g->layers[i].from_count; ++k)
+            if ((g->layers[i].from[k] == (int)b->index) != (i == b->index + 1))
+                return 0;
+    return 1;
+}
+
 dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *layer) {
     dpf_graph_layer own = *layer, *l = &own;
     float *w, *bias;
@@ -111,6 +128,7 @@ dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *layer) {
     conv.nonzeros = b->rows ? b->rows->count : 0;
     for (size_t i = 0; i < l->weights && !b->rows; ++i)
         conv.nonzeros += w[i] != 0;
+    conv.pool = !channels && feeds_pool(b);
     dpf_status status = rt_choose(b, &conv, &chosen);
     if (!status)
         status = make_step(b, &conv, &chosen);

@@ -103,6 +103,7 @@ typedef struct rt_build {
     dpf_rows *rows;   /* ... but for a convolution's weights when these are not NULL: then they are here */
     size_t *of_layer; /* array that holds the output of each layer */
     size_t index;     /* layer at hand */
+    int pooled;       /* the convolution before did this layer's maxpool, too */
     dpf_error *err;
 } rt_build;
 
@@ -128,6 +129,8 @@ dpf_status rt_scratch(rt_build *b, size_t step, size_t floats);
 size_t rt_source(const rt_build *b, size_t i);
 /* Sets the output of the layer at hand. */
 void rt_result(rt_build *b, size_t array);
+/* Is this an output: a detector's head, the last layer that is no cost, or any when all are kept? */
+int rt_is_output(const dpf_model *m, size_t layer);
 float *rt_floats(const rt_build *b, size_t count); /* 64-byte aligned; NULL with an error */
 
 /* parameters.c: open also reads the model's cfg; next is to be called for each layer, in order. */
