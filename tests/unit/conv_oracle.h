@@ -33,7 +33,7 @@ typedef struct chunk_check {
     const float *dy; /* blocked: what `before` hands over */
     float *y;        /* the whole result */
     size_t y_floats; /* of a picture */
-    int seen[32];    /* how often each picture was passed */
+    int seen[48];    /* how often each picture was passed */
 } chunk_check;
 void see_chunk(void *context, int first, int count, int threads, float *y);  /* after */
 void make_chunk(void *context, int first, int count, int threads, float *y); /* before */

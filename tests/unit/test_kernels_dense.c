@@ -204,7 +204,7 @@ static void check_block_norm(int batch, size_t channels, size_t hw, dpf_activati
             (dpf_norm){(size_t)batch, channels,    hw,          2,           f,           scaled ? parts[k][0] : NULL,
                        parts[k][1],   parts[k][2], parts[k][3], parts[k][4], parts[k][5], parts[k][6],
                        parts[k][7]};
-    dpf_block_norm block = {norms[1], work, bx, by, bd};
+    dpf_block_norm block = {norms[1], work, bx, by, bd, 0};
     to_blocks(x, bx, planes, hw, 1, 0);
     to_blocks(delta, bd, planes, hw, 1, 0);
     if (scaled) {

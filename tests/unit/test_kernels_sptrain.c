@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sparse convolution of training against a plain loop in double precision: plain and
- * blocked tensors, strides, sizes, pads, pictures in lanes and strips of pictures in
- * lanes, masks from empty to full, new masks and new values on the same kernels. Outputs
+ * The sparse convolution of training against a plain loop in double precision: tensors
+ * plain, in blocks and in lanes of pictures, strides, sizes, pads, pictures in lanes and
+ * strips of pictures in lanes, masks from empty to full, new masks and new values on the
+ * same kernels; and the dense gradient of the weights. Outputs
  * stand between guard values; scratch starts as NaN, so that what is read before it was
  * written shows. Tolerance: as in test_kernels_dense.c.
  */
@@ -26,13 +27,32 @@ enum { BOTH = SPTRAIN_FORWARD | SPTRAIN_BACKWARD };
 /* The arrays of one shape. b..: as the kernels have them. */
 typedef struct world {
     dpf_conv_shape s;
-    int blocks, unit, threads;
+    int blocks, unit, threads, lanes;
     size_t nx, ny, nw, in, out;
     float *x, *bx, *dy, *bdy, *w;
     uint64_t *mask;
     sptrain *sp;
     float *scratch;
 } world;
+
+/* Pictures x maps x hw plain to or from 16 pictures in lanes. */
+static void to_lanes(const float *from, float *to, size_t batch, size_t maps, size_t hw, int back) {
+    for (size_t b = 0; b < batch; ++b)
+        for (size_t i = 0; i < maps * hw; ++i) {
+            size_t plain = b * maps * hw + i, lane = (b / 16 * maps * hw + i) * 16 + b % 16;
+            to[back ? plain : lane] = from[back ? lane : plain];
+        }
+}
+
+/* x or dx (DPF_BLOCK_X) or y or dy from plain order to that of the kernels, or back. */
+static void convert(const world *m, int which, const float *from, float *to, int back) {
+    size_t n = which == DPF_BLOCK_X ? m->nx : m->ny, hw = which == DPF_BLOCK_X ? m->in : m->out;
+    size_t batch = (size_t)m->s.batch;
+    if (m->lanes & which)
+        to_lanes(from, to, batch, n / batch / hw, hw, back);
+    else
+        to_blocks(from, to, n / hw, hw, m->blocks & which, back);
+}
 
 static void open_world(world *m, const dpf_conv_shape *s, int blocks, int unit, int threads) {
     dpf_error err;
@@ -48,8 +68,8 @@ static void open_world(world *m, const dpf_conv_shape *s, int blocks, int unit, 
     m->bdy = guarded(m->ny);
     m->w = guarded(m->nw);
     m->mask = calloc(dpf_mask_words(m->nw), sizeof *m->mask);
-    to_blocks(m->x, m->bx, m->nx / m->in, m->in, blocks & DPF_BLOCK_X, 0);
-    to_blocks(m->dy, m->bdy, m->ny / m->out, m->out, blocks & DPF_BLOCK_Y, 0);
+    convert(m, DPF_BLOCK_X, m->x, m->bx, 0);
+    convert(m, DPF_BLOCK_Y, m->dy, m->bdy, 0);
     if (sptrain_new(&m->sp, s, blocks, unit, threads, &err) != DPF_OK)
         fail_msg("%s", err.text);
     size_t bytes = sptrain_scratch(m->sp) * (size_t)threads * sizeof(float);
@@ -80,6 +100,37 @@ static void choose_mask(world *m, int kept) {
     assert_int_equal(sptrain_set_mask(m->sp, m->mask, BOTH, &err), DPF_OK);
 }
 
+/* The whole backward pass: dw added to what is there, dx overwritten, added to (twice_dx is right then), or left
+ * out; dy given or made. */
+static void check_gradients(world *m, const double *twice_dx, double *dw1) {
+    const dpf_conv_shape *s = &m->s;
+    float *dx = guarded(m->nx), *bdx = guarded(m->nx), *dw = guarded(m->nw), *twice_dw = guarded(m->nw);
+    chunk_check check = {.dy = m->bdy, .y_floats = m->ny / (size_t)s->batch};
+    const dpf_chunk_hook before = {make_chunk, &check};
+    memset(dw, 0, m->nw * sizeof *dw);
+    for (int set = 1; set >= 0; --set) {
+        dpf_conv_gradients g = {.x = m->bx, .dy = m->bdy, .dw = dw, .dx = bdx, .set_dx = set};
+        if (set)
+            g.before = &before;
+        sptrain_gradients(m->sp, &g, m->scratch);
+        if (set)
+            expect_seen(&check, s->batch);
+        for (size_t i = 0; i < m->nw; ++i)
+            dw1[i] *= 2 - set;
+        close_to(set ? "dw" : "dw, added", s, dw, dw1, m->nw);
+    }
+    convert(m, DPF_BLOCK_X, bdx, dx, 1);
+    close_to("dx of the whole pass", s, dx, twice_dx, m->nx);
+    memset(twice_dw, 0, m->nw * sizeof *twice_dw);
+    for (int i = 0; i < 2; ++i)
+        sptrain_gradients(m->sp, &(dpf_conv_gradients){.x = m->bx, .dy = m->bdy, .dw = twice_dw}, m->scratch);
+    assert_memory_equal(dw, twice_dw, m->nw * sizeof *dw);
+    release(dx, m->nx);
+    release(bdx, m->nx);
+    release(dw, m->nw);
+    release(twice_dw, m->nw);
+}
+
 static void check_results(world *m) {
     const dpf_conv_shape *s = &m->s;
     float *pruned = guarded(m->nw), *y = guarded(m->ny), *by = guarded(m->ny), *dx = guarded(m->nx),
@@ -92,7 +143,7 @@ static void check_results(world *m) {
     sptrain_set_values(m->sp, m->w);
     sptrain_forward(m->sp, m->bx, by, m->scratch, &after);
     expect_seen(&check, s->batch);
-    to_blocks(by, y, m->ny / m->out, m->out, m->blocks & DPF_BLOCK_Y, 1);
+    convert(m, DPF_BLOCK_Y, by, y, 1);
     close_to("y", s, y, y1, m->ny);
     size_t x_unit = m->nx / (size_t)s->batch * (size_t)m->unit, y_unit = m->ny / (size_t)s->batch * (size_t)m->unit;
     for (int set = 1; set >= 0; --set) { /* first overwritten, then added to: twice the gradient */
@@ -100,11 +151,13 @@ static void check_results(world *m) {
             sptrain_backward(m->sp, s->batch, m->bdy, bdx, 1, m->scratch);
         for (size_t u = 0; !set && u < (size_t)(s->batch / m->unit); ++u)
             sptrain_backward(m->sp, m->unit, m->bdy + u * y_unit, bdx + u * x_unit, 0, m->scratch);
-        to_blocks(bdx, dx, m->nx / m->in, m->in, m->blocks & DPF_BLOCK_X, 1);
+        convert(m, DPF_BLOCK_X, bdx, dx, 1);
         for (size_t i = 0; !set && i < m->nx; ++i)
             dx1[i] *= 2;
         close_to(set ? "dx, set" : "dx, added", s, dx, dx1, m->nx);
     }
+    if (sptrain_can_lanes(m->sp))
+        check_gradients(m, dx1, dw1);
     release(pruned, m->nw);
     release(y, m->ny);
     release(by, m->ny);
@@ -127,6 +180,12 @@ static void check_shape(const dpf_conv_shape *s, int blocks, int unit, int threa
         m.w[m.nw / 2] += 1; /* new values, same mask */
         if (i == 0)
             check_results(&m);
+        if (sptrain_can_lanes(m.sp)) {
+            m.lanes = turn % 4;
+            sptrain_set_lanes(m.sp, m.lanes);
+            convert(&m, DPF_BLOCK_X, m.x, m.bx, 0);
+            convert(&m, DPF_BLOCK_Y, m.dy, m.bdy, 0);
+        }
     }
     close_world(&m);
 }
@@ -154,6 +213,23 @@ static void test_shapes(void **state) {
                 dpf_conv_shape s = {unit * (1 + turn % 2), channels[g].c, h, w, channels[g].n, size, stride, pad, 1};
                 check_shape(&s, channels[g].blocks, unit, 1 + turn % 3);
             }
+}
+
+/* Pictures in lanes: for the gradient of the weights by Winograd's algorithm and by definition. */
+static void test_lanes(void **state) {
+    (void)state;
+    need_kernels();
+    static const int shapes[][6] = {/* c, n, side, size, stride, pad */
+                                    {16, 16, 14, 3, 1, 1}, {32, 16, 9, 3, 1, 1}, {16, 48, 8, 3, 1, 1},
+                                    {4, 12, 11, 3, 1, 0},  {8, 4, 10, 3, 1, 2},  {3, 16, 12, 3, 1, 1},
+                                    {16, 32, 10, 3, 2, 1}, {7, 5, 9, 5, 2, 2},   {32, 16, 7, 1, 1, 0}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i)
+        for (int turn = 0; turn < 4; ++turn) { /* every combination of lanes */
+            const int *a = shapes[i];
+            const dpf_conv_shape s = {turn == 1 ? 48 : 16, a[0], a[2], a[2] + turn, a[1], a[3], a[4], a[5], 1};
+            int blocks = (s.c % 16 ? 0 : DPF_BLOCK_X) + (s.n % 16 ? 0 : DPF_BLOCK_Y);
+            check_shape(&s, turn == 3 ? 0 : blocks, 16, 1 + turn % 3);
+        }
 }
 
 /* Many bands a strip; more blocks of channels than one. */
@@ -231,8 +307,8 @@ static void test_choice(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes), cmocka_unit_test(test_bands),  cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_unit),   cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_shapes),  cmocka_unit_test(test_lanes), cmocka_unit_test(test_bands),
+        cmocka_unit_test(test_repeats), cmocka_unit_test(test_unit),  cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,24 +60,56 @@ static void note(dn_hook *hook, const dpf_error *error) {
         dpf_fail(&hook->owner->error, error->status, "layer %d (convolutional): %.900s", hook->layer, error->text);
 }
 
-/* The convolution for the layer's present shape; NULL after noting the error. */
-static dpf_conv *conv_for(dn_hook *hook, const layer *l) {
+/* Makes the convolution for the layer's present shape. Returns 0 if it was there already. */
+static int renew_conv(dn_hook *hook, const layer *l) {
     const dpf_conv_shape shape = {l->batch, l->c, l->h, l->w, l->n, l->size, l->stride, l->pad, l->groups};
     if (hook->conv) {
         const dpf_conv_shape *now = dpf_conv_get_shape(hook->conv);
         if (now->batch == shape.batch && now->h == shape.h && now->w == shape.w)
-            return hook->conv;
+            return 0;
         free_conv(hook);
     }
     dpf_error error;
     if (new_conv(hook, &shape, &error) != DPF_OK)
         note(hook, &error);
-    return hook->conv;
+    return 1;
+}
+
+/* Before the first layer of a forward pass: convolutions for the present shapes, kernels for the present
+ * masks, and the values of w~. */
+static void prepare(dn_hooks *hooks) {
+    dpf_error error;
+    int news = 0;
+    for (size_t i = 0; i < hooks->count; ++i) {
+        const layer *l = &hooks->net->layers[hooks->hooks[i].layer];
+        if (dn_hooks_convolves(l))
+            news |= renew_conv(&hooks->hooks[i], l);
+    }
+    if (!hooks->pruner || hooks->error.status != DPF_OK)
+        return;
+    uint64_t version = dpf_pruner_mask_version(hooks->pruner);
+    if (news || version != hooks->mask_version) {
+        hooks->mask_version = version;
+        if (dn_hooks_choose_kernels(hooks, &error) != DPF_OK)
+            note(&hooks->hooks[hooks->first], &error);
+    }
+    for (size_t i = 0; i < hooks->count; ++i)
+        if (hooks->hooks[i].sparse.kernels)
+            sptrain_set_values(hooks->hooks[i].sparse.kernels, hooks->hooks[i].pruned);
 }
 
 static void convolve(const dn_hook *hook, const float *x, const float *weights, float *y, const dpf_chunk_hook *after) {
     if (!dn_sparse_run_forward(&hook->sparse, &hook->owner->memory, x, y, after))
         dpf_conv_forward_hooked(hook->conv, x, weights, y, after);
+}
+
+static void convolve_back(const dn_hook *hook, dpf_conv_gradients *gradients) {
+    dn_sparse_backward sparse;
+    dn_sparse_memory *memory = &hook->owner->memory;
+    if (dn_sparse_run_backward(&hook->sparse, memory, gradients))
+        return;
+    dn_sparse_use_backward(&hook->sparse, memory, dpf_conv_get_shape(hook->conv), gradients, &sparse);
+    dpf_conv_backward_hooked(hook->conv, gradients);
 }
 
 static dpf_norm norm_of(const dn_hook *hook, const layer *l) {
@@ -100,7 +132,8 @@ static dpf_norm norm_of(const dn_hook *hook, const layer *l) {
 }
 
 static dpf_block_norm block_norm_of(const dn_hook *hook, const layer *l) {
-    dpf_block_norm norm = {norm_of(hook, l), hook->work, l->x, l->output, l->delta};
+    dpf_block_norm norm = {norm_of(hook, l), hook->work, l->x,
+                           l->output,        l->delta,   dn_layout_lanes(&hook->owner->layout, hook->layer)};
     return norm;
 }
 
@@ -133,11 +166,10 @@ static void forward_blocked(const dn_hook *hook, const layer *l, const network *
 
 static void forward(layer l, network net) {
     dn_hook *hook = find(&l);
-    dpf_error error;
-    if (!conv_for(hook, &l))
+    if (hook == &hook->owner->hooks[hook->owner->first])
+        prepare(hook->owner);
+    if (!hook->conv)
         return;
-    if (dn_sparse_refresh(&hook->sparse, hook->owner->pruner, hook->tensor, &error) != DPF_OK)
-        note(hook, &error);
     const float *weights = hook->pruned ? hook->pruned : l.weights;
     if (hook->work) {
         forward_blocked(hook, &l, &net, weights);
@@ -159,21 +191,19 @@ static void backward(layer l, network net) {
         return;
     const float *weights = hook->pruned ? hook->pruned : l.weights;
     dpf_conv_gradients gradients = {.x = net.input, .w = weights, .dw = l.weight_updates, .dx = net.delta};
-    dn_sparse_backward sparse;
     gradients.set_dx = dn_layout_sets(&hook->owner->layout, hook->layer - 1, hook->layer);
-    dn_sparse_use_backward(&hook->sparse, &hook->owner->memory, dpf_conv_get_shape(hook->conv), &gradients, &sparse);
     if (hook->work) {
         dpf_block_norm norm = block_norm_of(hook, &l);
         const dpf_chunk_hook before = {make_gradient, &norm};
         dpf_block_norm_backward(&norm, l.delta);
         gradients.before = &before;
-        dpf_conv_backward_hooked(hook->conv, &gradients);
+        convolve_back(hook, &gradients);
         return;
     }
     dpf_norm norm = norm_of(hook, &l);
     dpf_norm_backward(&norm, l.x, l.output, l.delta);
     gradients.dy = l.delta;
-    dpf_conv_backward_hooked(hook->conv, &gradients);
+    convolve_back(hook, &gradients);
 }
 
 static void update(layer l, update_args args) {
@@ -241,6 +271,7 @@ int dn_hooks_skip_zeros(const float *x, int n) {
 
 dpf_status dn_hooks_attach(dn_hooks *hooks, dpf_error *err) {
     network *net = hooks->net;
+    int found = 0;
     hooks->hooks = calloc((size_t)net->n + 1, sizeof *hooks->hooks);
     if (!hooks->hooks)
         return dpf_fail_memory(err, (size_t)net->n * sizeof *hooks->hooks, "the hooks");
@@ -258,6 +289,10 @@ dpf_status dn_hooks_attach(dn_hooks *hooks, dpf_error *err) {
                                                  .forward = l->forward,
                                                  .backward = l->backward,
                                                  .update = l->update};
+        if (is_convolution(l) && !found) {
+            hooks->first = hooks->count - 1;
+            found = 1;
+        }
         l->forward = is_convolution(l) ? forward : forward_by_darknet;
         l->backward = is_convolution(l) ? backward : backward_by_darknet;
         l->update = update;

@@ -34,7 +34,9 @@ typedef struct dn_hooks {
     int threads;
     dn_hook *hooks; /* the hooked convolutions, in layer order */
     size_t count;
+    size_t first;                 /* the first of them that is ours to convolve */
     dpf_pruner *pruner;           /* borrowed, or NULL */
+    uint64_t mask_version;        /* of the masks that the sparse kernels have */
     const float *last_pruned_key; /* the last prunable layer: when it is updated, all are */
     dpf_error error;              /* the first thing that went wrong inside a callback */
     dn_layout layout;             /* all plain unless dn_hooks_block was called */
@@ -63,6 +65,10 @@ int dn_hooks_convolves(const layer *l);
 
 /* From now on tensor i of the pruner stands for the weights of hooks->hooks[which[i]]. */
 void dn_hooks_prune(dn_hooks *hooks, dpf_pruner *pruner, const size_t *which);
+
+/* New masks, or new shapes: chooses which blocked layers are in lanes of pictures (lanes.c) and gives every
+ * layer's sparse kernels their mask. */
+dpf_status dn_hooks_choose_kernels(dn_hooks *hooks, dpf_error *err);
 
 /* Unregisters and frees what attach made; the network is about to be freed. */
 void dn_hooks_detach(dn_hooks *hooks);

@@ -66,6 +66,20 @@ static void give_delta(int set, const float *d, float *to, size_t n, float s) {
         dpf_plane_ops()->accumulate(d, to, n, s);
 }
 
+/* 1: layer `index` is in lanes of pictures. To loops over planes of 16 lanes it is then batch/16 pictures of 16
+ * times the channels. */
+static int in_lanes(const network *net, int index) {
+    const dn_layout *layout = dn_hooks_layout(net);
+    return layout && dn_layout_lanes(layout, index);
+}
+
+/* The common part of the two sides of a shortcut of different sizes, in either direction. */
+static void add_common(const layer *l, const network *net, int w1, int h1, int c1, const float *add, int w2, int h2,
+                       int c2, float s1, float *out) {
+    int lanes = lanes_of(net, net->index), pictures = in_lanes(net, net->index) ? DN_BLOCK : 1;
+    mixed_add(l->batch / pictures, lanes, w1, h1, c1 * pictures, add, w2, h2, c2 * pictures, s1, l->beta, out);
+}
+
 static void shortcut_forward(layer l, network net) {
     const plane_ops *ops = dpf_plane_ops();
     const float *other = net.layers[l.index].output;
@@ -76,8 +90,7 @@ static void shortcut_forward(layer l, network net) {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int b = 0; b < l.batch; ++b)
             ops->affine(net.input + (size_t)b * n, l.output + (size_t)b * n, n, 1, 0, DPF_LINEAR_ACT);
-        mixed_add(l.batch, lanes_of(&net, net.index), l.w, l.h, l.c, other, l.out_w, l.out_h, l.out_c, l.alpha, l.beta,
-                  l.output);
+        add_common(&l, &net, l.w, l.h, l.c, other, l.out_w, l.out_h, l.out_c, l.alpha, l.output);
     }
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int b = 0; b < l.batch; ++b) {
@@ -107,8 +120,7 @@ static void shortcut_backward(layer l, network net) {
             memset(other + (size_t)b * n_other, 0, n_other * sizeof *other);
     }
     if (!same)
-        mixed_add(l.batch, lanes_of(&net, net.index), l.out_w, l.out_h, l.out_c, l.delta, l.w, l.h, l.c, 1, l.beta,
-                  other);
+        add_common(&l, &net, l.out_w, l.out_h, l.out_c, l.delta, l.w, l.h, l.c, 1, other);
 }
 
 /* --- max-pool --------------------------------------------------------------------- */
@@ -193,8 +205,15 @@ static void maxpool_backward(layer l, network net) {
 
 /* --- average-pool ------------------------------------------------------------------ */
 
-/* One pixel an output: its blocks and its plain form are the same. */
-static void avgpool_forward_blocked(const layer *l, const float *input) {
+/* Where lane t of plane p of the input goes to. The output is plain: in blocks, with one pixel an output, that
+ * is the order of the input's lanes. */
+static size_t average_of(const layer *l, int lanes, long p, int t) {
+    if (!lanes)
+        return (size_t)p * DN_BLOCK + (size_t)t;
+    return ((size_t)(p / l->c) * DN_BLOCK + (size_t)t) * (size_t)l->c + (size_t)(p % l->c);
+}
+
+static void avgpool_forward_blocked(const layer *l, const float *input, int lanes) {
     size_t pixels = (size_t)l->h * (size_t)l->w;
     long planes = (long)l->batch * l->c / DN_BLOCK;
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -205,18 +224,18 @@ static void avgpool_forward_blocked(const layer *l, const float *input) {
             for (int t = 0; t < DN_BLOCK; ++t)
                 sum[t] += in[t];
         for (int t = 0; t < DN_BLOCK; ++t)
-            l->output[p * DN_BLOCK + t] = sum[t] / (float)pixels;
+            l->output[average_of(l, lanes, p, t)] = sum[t] / (float)pixels;
     }
 }
 
-static void avgpool_backward_blocked(const layer *l, float *delta, int set) {
+static void avgpool_backward_blocked(const layer *l, float *delta, int set, int lanes) {
     size_t pixels = (size_t)l->h * (size_t)l->w;
     long planes = (long)l->batch * l->c / DN_BLOCK;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (long p = 0; p < planes; ++p) {
         float *to = delta + (size_t)p * pixels * DN_BLOCK, share[DN_BLOCK];
         for (int t = 0; t < DN_BLOCK; ++t)
-            share[t] = l->delta[p * DN_BLOCK + t] / (float)pixels;
+            share[t] = l->delta[average_of(l, lanes, p, t)] / (float)pixels;
         for (size_t i = 0; i < pixels; ++i, to += DN_BLOCK)
             for (int t = 0; t < DN_BLOCK; ++t)
                 to[t] = set ? share[t] : to[t] + share[t];
@@ -225,7 +244,7 @@ static void avgpool_backward_blocked(const layer *l, float *delta, int set) {
 
 static void avgpool_forward(layer l, network net) {
     if (lanes_of(&net, net.index - 1) > 1) {
-        avgpool_forward_blocked(&l, net.input);
+        avgpool_forward_blocked(&l, net.input, in_lanes(&net, net.index - 1));
         return;
     }
     const plane_ops *ops = dpf_plane_ops();
@@ -238,7 +257,7 @@ static void avgpool_forward(layer l, network net) {
 
 static void avgpool_backward(layer l, network net) {
     if (lanes_of(&net, net.index - 1) > 1) {
-        avgpool_backward_blocked(&l, net.delta, sets_delta(&net, net.index - 1));
+        avgpool_backward_blocked(&l, net.delta, sets_delta(&net, net.index - 1), in_lanes(&net, net.index - 1));
         return;
     }
     size_t in = (size_t)l.h * (size_t)l.w;

@@ -10,6 +10,11 @@
  *   input and its last layer are plain, always. l.x of a convolution with batch_normalize
  *   follows its output; indexes of a maxpool in blocks count pixels of a plane.
  *
+ * A layer in blocks may instead be in lanes of pictures (sptrain.h), an order of as many
+ * floats that sparse convolutions need not transpose. lanes.c decides that, before the
+ * first layer of a forward pass, and it holds until the next one: so where `blocked` is
+ * asked, both are meant.
+ *
  * Only forward and backward of our layers read these buffers in between: Darknet's update
  * and files know weights alone.
  *
@@ -30,7 +35,8 @@ typedef struct dn_layout {
     int count; /* layers; 0: everything is plain */
     struct dn_layer_layout {
         unsigned char blocked;
-        int last_reader; /* of a blocked layer */
+        unsigned char lanes; /* of a blocked layer: 1: in lanes of pictures */
+        int last_reader;     /* of a blocked layer */
     } * layers;
 } dn_layout;
 
@@ -43,6 +49,10 @@ void dn_layout_place(const dn_layout *layout, network *net);
 
 static inline int dn_layout_blocked(const dn_layout *layout, int index) {
     return index >= 0 && index < layout->count && layout->layers[index].blocked;
+}
+
+static inline int dn_layout_lanes(const dn_layout *layout, int index) {
+    return dn_layout_blocked(layout, index) && layout->layers[index].lanes;
 }
 
 /* Does layer `by`, in its backward pass, overwrite the delta of layer `index`? */

@@ -46,21 +46,16 @@ void dn_sparse_free(dn_sparse *sparse) {
     *sparse = (dn_sparse){0};
 }
 
-dpf_status dn_sparse_refresh(dn_sparse *sparse, const dpf_pruner *pruner, size_t tensor, dpf_error *err) {
-    if (!sparse->kernels)
-        return DPF_OK;
-    uint64_t version = dpf_pruner_mask_version(pruner);
-    if (version != sparse->mask_version) {
-        const uint64_t *mask = dpf_pruner_mask(pruner, tensor);
-        int passes = sptrain_choose(sparse->kernels, mask);
-        sparse->passes = 0;
-        dpf_status status = sptrain_set_mask(sparse->kernels, mask, passes, err);
-        if (status != DPF_OK)
-            return status;
-        sparse->passes = passes;
-        sparse->mask_version = version;
-    }
-    sptrain_set_values(sparse->kernels, dpf_pruner_pruned(pruner, tensor));
+dpf_status dn_sparse_set_mask(dn_sparse *sparse, const uint64_t *mask, int lanes, dpf_error *err) {
+    int passes = lanes ? SPTRAIN_FORWARD | SPTRAIN_BACKWARD : sptrain_choose(sparse->kernels, mask);
+    sparse->passes = 0;
+    sparse->lanes = 0;
+    dpf_status status = sptrain_set_mask(sparse->kernels, mask, passes, err);
+    if (status != DPF_OK)
+        return status;
+    sptrain_set_lanes(sparse->kernels, lanes);
+    sparse->passes = passes;
+    sparse->lanes = lanes;
     return DPF_OK;
 }
 
@@ -90,4 +85,11 @@ void dn_sparse_use_backward(const dn_sparse *sparse, dn_sparse_memory *memory, c
     own->hook.context = own;
     own->hook.room = memory->scratch + (size_t)memory->threads * sptrain_scratch(sparse->kernels);
     gradients->input = &own->hook;
+}
+
+int dn_sparse_run_backward(const dn_sparse *sparse, dn_sparse_memory *memory, const dpf_conv_gradients *gradients) {
+    if (!sparse->lanes)
+        return 0;
+    sptrain_gradients(sparse->kernels, gradients, memory->scratch);
+    return 1;
 }

@@ -12,11 +12,11 @@
 
 /* Of one layer; all zero: none. */
 typedef struct dn_sparse {
-    sptrain *kernels;      /* NULL: this layer is dense */
-    int span;              /* pictures of dy that its backward pass wants at a time */
-    size_t room;           /* floats of such a dy */
-    uint64_t mask_version; /* of the mask that is packed */
-    int passes;            /* that run sparse with it */
+    sptrain *kernels; /* NULL: this layer is dense */
+    int span;         /* pictures of dy that its backward pass wants at a time */
+    size_t room;      /* floats of such a dy */
+    int passes;       /* that run sparse with the present mask */
+    int lanes;        /* DPF_BLOCK_X, DPF_BLOCK_Y: these are in lanes of pictures; 0: neither */
 } dn_sparse;
 
 /* What the layers of a network share: working memory for the largest of them. */
@@ -31,8 +31,9 @@ typedef struct dn_sparse_memory {
 dpf_status dn_sparse_new(dn_sparse *sparse, dn_sparse_memory *memory, const dpf_conv *conv, int blocks, dpf_error *err);
 void dn_sparse_free(dn_sparse *sparse);
 
-/* Before each forward pass: takes the mask if it has changed, and the values of w~. */
-dpf_status dn_sparse_refresh(dn_sparse *sparse, const dpf_pruner *pruner, size_t tensor, dpf_error *err);
+/* A new mask; `lanes` as in dn_sparse. Without lanes the cost model says which passes are sparse, with
+ * them all are. */
+dpf_status dn_sparse_set_mask(dn_sparse *sparse, const uint64_t *mask, int lanes, dpf_error *err);
 
 /* y = conv(x, w~) over the batch. Returns 0, having done nothing, where the dense convolution is the
  * one to use. */
@@ -51,5 +52,8 @@ typedef struct dn_sparse_backward {
 } dn_sparse_backward;
 void dn_sparse_use_backward(const dn_sparse *sparse, dn_sparse_memory *memory, const dpf_conv_shape *shape,
                             dpf_conv_gradients *gradients, dn_sparse_backward *own);
+
+/* The whole backward pass of a layer with lanes. Returns 0, having done nothing, for one without. */
+int dn_sparse_run_backward(const dn_sparse *sparse, dn_sparse_memory *memory, const dpf_conv_gradients *gradients);
 
 #endif

@@ -4,6 +4,10 @@
  * parts that fit between the chunks of a convolution, so that a chunk is normalised or
  * its gradient made while it lies in cache.
  *
+ * Or for tensors in lanes of pictures (sptrain.h): there a run of 16 x spatial floats
+ * belongs to one channel of 16 pictures instead of 16 channels of one picture, and that
+ * is all the difference.
+ *
  * Sums are taken picture by picture and added up in the order of pictures, so results
  * depend neither on the number of threads nor on chunks.
  */
@@ -16,9 +20,10 @@
 size_t dpf_block_norm_work(size_t batch, size_t channels);
 
 typedef struct dpf_block_norm {
-    dpf_norm norm; /* channels: a multiple of 16 */
+    dpf_norm norm; /* channels, or with `lanes` the batch: a multiple of 16 */
     float *work;   /* kept by the caller from statistics to forward_train, and from backward to gradient */
     const float *x, *y, *delta;
+    int lanes; /* 1: tensors are in lanes of pictures; `first` and `count` are then multiples of 16 */
 } dpf_block_norm;
 
 /* Training, in this order: the statistics of pictures first .. first + count - 1, whose x

@@ -13,10 +13,18 @@
 #include "conv_plan.h"
 #include "cpu.h"
 
-static const size_t tile_bytes = 30 * 1024;  /* of the first-level cache, for what a tile reads */
+static const size_t tile_bytes = 15 * 1024;  /* half of the first-level cache, for what a tile reads */
 static const size_t band_bytes = 512 * 1024; /* of the second-level cache, for the planes of a band */
 
 enum { LANE_BYTES = SP_LANES * sizeof(float) };
+
+const sp_grad_loops *sp_grad_loops_for_cpu(void) {
+#if defined(__x86_64__)
+    return dpf_cpu_isa() >= DPF_ISA_AVX512 ? &sp_grad_loops_avx512 : NULL;
+#else
+    return NULL;
+#endif
+}
 
 const sp_loops *sp_loops_for_cpu(void) {
 #if defined(__x86_64__)
@@ -39,8 +47,9 @@ static size_t odd_plane(int rows, int columns) {
 }
 
 static void set_sides(sp_pass *p, const dpf_conv_shape *s, int blocks, sp_which which) {
-    sp_side x = {.maps = s->c, .h = s->h, .w = s->w, .blocked = (blocks & DPF_BLOCK_X) != 0, .step = s->stride};
-    sp_side y = {.maps = s->n, .blocked = (blocks & DPF_BLOCK_Y) != 0, .step = 1};
+    sp_side x = {
+        .maps = s->c, .h = s->h, .w = s->w, .kind = blocks & DPF_BLOCK_X ? SP_BLOCKED : SP_PLAIN, .step = s->stride};
+    sp_side y = {.maps = s->n, .kind = blocks & DPF_BLOCK_Y ? SP_BLOCKED : SP_PLAIN, .step = 1};
     y.h = dpf_conv_out_h(s);
     y.w = dpf_conv_out_w(s);
     p->reach = (s->size - 1) / s->stride;
@@ -112,13 +121,21 @@ int sptrain_unit(const dpf_conv_shape *s, int chunk, int threads) {
 
 /* --- the cost model ---------------------------------------------------------------- */
 
+/* Cycles a row of a map takes on its way into planes or out of them, for each of its pixels of a unit. */
+static double pixel_cycles(int in_lanes, double transposed) {
+    return in_lanes ? 3.0 : transposed;
+}
+
 /* Cycles a picture of this pass with so many nonzeros. */
-static double sparse_cycles(const sptrain *sp, const sp_pass *p, size_t nonzeros) {
+static double sparse_cycles(const sptrain *sp, sp_which which, size_t nonzeros, int lanes) {
+    const sp_pass *p = &sp->pass[which];
+    int from = which == SP_FORWARD ? DPF_BLOCK_X : DPF_BLOCK_Y, to = DPF_BLOCK_X + DPF_BLOCK_Y - from;
     double vectors = (double)p->strip_rows * (double)p->columns, bands = (double)p->strip_rows / (double)p->band;
     double product = vectors * (1.25 * (double)nonzeros + 2.0 * (double)p->filters * (double)p->blocks);
     double read_rows = ((double)p->strip_rows + bands * (double)p->reach) * (double)p->from.step;
-    double gather = 8.0 * read_rows * (double)p->from.w * (double)p->from.maps;
-    double scatter = 13.0 * (double)p->strip_rows * (double)p->to.step * (double)p->to.w * (double)p->to.maps;
+    double gather = pixel_cycles(lanes & from, 8) * read_rows * (double)p->from.w * (double)p->from.maps;
+    double rows = (double)p->strip_rows * (double)p->to.step;
+    double scatter = pixel_cycles(lanes & to, 13) * rows * (double)p->to.w * (double)p->to.maps;
     return (product + gather + scatter) / (double)sp->unit;
 }
 
@@ -187,6 +204,7 @@ dpf_status sptrain_new(sptrain **out, const dpf_conv_shape *s, int blocks, int u
         return dpf_fail_memory(err, sizeof *sp, "a sparse convolution");
     sp->shape = *s;
     sp->unit = unit;
+    sp->blocks = blocks;
     sp->strips = SP_LANES / unit;
     sp->threads = threads;
     sp->filter_size = (size_t)s->c * (size_t)s->size * (size_t)s->size;
@@ -203,6 +221,7 @@ dpf_status sptrain_new(sptrain **out, const dpf_conv_shape *s, int blocks, int u
     }
     sp->row_floats = longest * SP_LANES;
     sp->scratch += sp->row_floats;
+    failed = failed || sp_grad_new(sp, sp->scratch);
     sp->zeros = dpf_aligned_floats(sp->row_floats);
     if (failed || !sp->zeros) {
         size_t bytes = sp->filter_size * sizeof(float);
@@ -231,19 +250,40 @@ void sptrain_free(sptrain *sp) {
         free(p->nonzeros);
         free(p->origin);
     }
+    sp_grad_free(&sp->grad);
     free(sp->phase_of);
     free(sp->zeros);
     free(sp);
 }
 
 size_t sptrain_scratch(const sptrain *sp) {
-    return sp->scratch;
+    return sp->grad.possible ? sp->grad.end : sp->scratch;
 }
 
 int sptrain_choose(const sptrain *sp, const uint64_t *mask) {
     size_t nonzeros = dpf_mask_count(mask, sp->filter_size * (size_t)sp->shape.n);
     double most = 0.95 * dense_cycles(sp); /* near a tie the model may be wrong */
-    int forward = sparse_cycles(sp, &sp->pass[SP_FORWARD], nonzeros) < most;
-    int backward = sparse_cycles(sp, &sp->pass[SP_BACKWARD], nonzeros) < most;
+    int forward = sparse_cycles(sp, SP_FORWARD, nonzeros, 0) < most;
+    int backward = sparse_cycles(sp, SP_BACKWARD, nonzeros, 0) < most;
     return (forward ? SPTRAIN_FORWARD : 0) + (backward ? SPTRAIN_BACKWARD : 0);
+}
+
+int sptrain_can_lanes(const sptrain *sp) {
+    return sp->grad.possible;
+}
+
+void sptrain_set_lanes(sptrain *sp, int lanes) {
+    sp_kind x = lanes & DPF_BLOCK_X ? SP_PICTURES : sp->blocks & DPF_BLOCK_X ? SP_BLOCKED : SP_PLAIN;
+    sp_kind y = lanes & DPF_BLOCK_Y ? SP_PICTURES : sp->blocks & DPF_BLOCK_Y ? SP_BLOCKED : SP_PLAIN;
+    sp->pass[SP_FORWARD].from.kind = sp->pass[SP_BACKWARD].to.kind = x;
+    sp->pass[SP_FORWARD].to.kind = sp->pass[SP_BACKWARD].from.kind = y;
+}
+
+double sptrain_cycles(const sptrain *sp, const uint64_t *mask, int lanes, int with_dx) {
+    size_t nonzeros = dpf_mask_count(mask, sp->filter_size * (size_t)sp->shape.n);
+    double dense = dense_cycles(sp), forward = sparse_cycles(sp, SP_FORWARD, nonzeros, lanes);
+    double backward = with_dx ? sparse_cycles(sp, SP_BACKWARD, nonzeros, lanes) : 0;
+    if (lanes)
+        return forward + backward + sp_grad_cycles(sp, lanes);
+    return (forward < dense ? forward : dense) + (backward < dense ? backward : dense) + 1.15 * dense;
 }

@@ -2,7 +2,10 @@
  *
  * Convolution with unstructured sparse weights for training: forward and the gradient of
  * the input, on the tensors of conv.h, plain or in blocks of 16 channels. The gradient of
- * the weights is dense (feedback needs all of it) and not computed here.
+ * the weights is dense (feedback needs all of it); it is computed here for tensors that lie
+ * as these kernels want them, in lanes of pictures:
+ *     batch/16 x maps x h x w x 16 pictures
+ * Neighbouring layers that are sparse keep theirs so, and transpose nothing.
  *
  * How it works: 16 lanes of a vector are 16 different pictures, or strips of pictures
  * where a mini-batch is small. So every tap of the window is an aligned vector at a
@@ -61,5 +64,20 @@ void sptrain_forward(const sptrain *sp, const float *x, float *y, float *scratch
 /* dx = or += gradient of the input, of `count` pictures (a multiple of the unit) that start
  * at dy and dx; on the calling thread, with scratch of its own. */
 void sptrain_backward(const sptrain *sp, int count, const float *dy, float *dx, int set_dx, float *scratch);
+
+/* 1: tensors may be in lanes of pictures, and sptrain_gradients works: a unit is 16 pictures. */
+int sptrain_can_lanes(const sptrain *sp);
+
+/* Which of x (with dx) and y (with dy) are in lanes of pictures from now on, a sum of DPF_BLOCK_X and
+ * DPF_BLOCK_Y; the others are as sptrain_new was told. */
+void sptrain_set_lanes(sptrain *sp, int lanes);
+
+/* Whether this layer had better use lanes: cycles of an iteration, by the cost model, with x and y in
+ * these lanes; 0: without sptrain_gradients, each pass by the faster way. mask: NULL is dense. */
+double sptrain_cycles(const sptrain *sp, const uint64_t *mask, int lanes, int with_dx);
+
+/* The whole backward pass, on all threads: dx with the values set last, and dw. As for
+ * dpf_conv_backward_hooked; w and input are not looked at, `before` makes units. */
+void sptrain_gradients(const sptrain *sp, const dpf_conv_gradients *gradients, float *scratch);
 
 #endif

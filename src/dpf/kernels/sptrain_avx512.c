@@ -20,14 +20,14 @@
             float *to = out + rows[i].filter * out_pitch;                                                              \
             __m512 sum[T];                                                                                             \
             UNROLL for (int t = 0; t < (T); ++t) sum[t] =                                                              \
-                first ? _mm512_setzero_ps() : _mm512_load_ps(to + t * SP_LANES);                                       \
+                first ? _mm512_setzero_ps() : _mm512_loadu_ps(to + t * SP_LANES);                                      \
             for (; nonzeros < end; ++nonzeros) {                                                                       \
                 const float *p = in + nonzeros->distance;                                                              \
                 __m512 weight = _mm512_set1_ps(nonzeros->weight);                                                      \
                 UNROLL for (int t = 0; t < (T); ++t) sum[t] =                                                          \
                     _mm512_fmadd_ps(weight, _mm512_load_ps(p + t * SP_LANES), sum[t]);                                 \
             }                                                                                                          \
-            UNROLL for (int t = 0; t < (T); ++t) _mm512_store_ps(to + t * SP_LANES, sum[t]);                           \
+            UNROLL for (int t = 0; t < (T); ++t) _mm512_storeu_ps(to + t * SP_LANES, sum[t]);                          \
         }                                                                                                              \
     }
 
@@ -125,11 +125,26 @@ static void scatter_plain(const float *planes, const sp_side *side, float *const
     }
 }
 
+static void copy_in(const float *row, const sp_side *side, float *planes) {
+    for (int j = side->first_column; j < side->end; ++j)
+        _mm512_store_ps(planes + side->column[j], _mm512_loadu_ps(row + (size_t)j * SP_LANES));
+}
+
+static void copy_out(const float *planes, const sp_side *side, float *row, int set) {
+    for (int j = side->first_column; j < side->end; ++j) {
+        float *to = row + (size_t)j * SP_LANES;
+        __m512 v = _mm512_load_ps(planes + side->column[j]);
+        _mm512_storeu_ps(to, set ? v : _mm512_add_ps(v, _mm512_loadu_ps(to)));
+    }
+}
+
 const sp_loops sp_loops_avx512 = {
     .tile = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8},
     .gather_blocked = gather_blocked,
     .gather_plain = gather_plain,
     .scatter_blocked = scatter_blocked,
     .scatter_plain = scatter_plain,
+    .copy_in = copy_in,
+    .copy_out = copy_out,
 };
 #endif

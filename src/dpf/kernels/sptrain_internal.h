@@ -22,6 +22,9 @@ enum { SP_LANES = 16, SP_MAX_TILE = 8 };
 
 typedef enum sp_which { SP_FORWARD, SP_BACKWARD, SP_PASSES } sp_which;
 
+/* How a tensor lies in memory; the last: a unit of 16 pictures as maps x h x w x 16. */
+typedef enum sp_kind { SP_PLAIN, SP_BLOCKED, SP_PICTURES } sp_kind;
+
 typedef struct sp_nonzero {
     int32_t distance; /* from the tile's first float to the tap, in floats */
     float weight;
@@ -35,7 +38,7 @@ typedef struct sp_row {
 /* One side of a pass in Darknet's memory. */
 typedef struct sp_side {
     int maps, h, w;
-    int blocked;           /* in blocks of 16 maps */
+    sp_kind kind;
     int step, shift;       /* see above; the same for rows and columns */
     size_t phases;         /* step * step */
     size_t plane, map;     /* floats of a plane of the band, of the planes of a map */
@@ -62,9 +65,23 @@ typedef struct sp_pass {
     size_t nonzero_count, room;
 } sp_pass;
 
+/* The gradient of the weights: see sptrain_grad.c. at_..: offsets in the scratch of a thread. */
+typedef struct sp_grad {
+    int possible, winograd;
+    int tile_rows, tile_columns;          /* tiles of a picture */
+    size_t most;                          /* tiles that are multiplied at a time */
+    size_t x_pitch, dy_pitch;             /* floats from one value of a transformed tile to the next */
+    size_t sums;                          /* floats */
+    size_t at_x, at_dy, at_sums, at_made; /* transformed tiles; sums; a unit of dy */
+    size_t at_own_x, at_own_dy, end;      /* units in the order of SP_PICTURES */
+    sp_side whole_x, whole_dy;            /* such units as planes */
+    float *parts;                         /* threads x weights */
+} sp_grad;
+
 struct sptrain {
     dpf_conv_shape shape;
-    int unit, strips, threads;
+    int unit, strips, threads, blocks;
+    sp_grad grad;       /* where a unit is 16 pictures */
     size_t filter_size; /* weights of a filter */
     sp_pass pass[SP_PASSES];
     uint32_t *phase_of; /* backward: by index in a filter of the weights, the map * phases + phase that it adds to */
@@ -83,13 +100,55 @@ typedef struct sp_loops {
     void (*gather_plain)(const float *const *lanes, const sp_side *side, float *planes);
     void (*scatter_blocked)(const float *planes, const sp_side *side, float *const *lanes, int set);
     void (*scatter_plain)(const float *planes, const sp_side *side, float *const *lanes, int set);
+    /* The same for a tensor that has the planes' lanes. */
+    void (*copy_in)(const float *row, const sp_side *side, float *planes);
+    void (*copy_out)(const float *planes, const sp_side *side, float *row, int set);
 } sp_loops;
+
+/* Those of the gradient of the weights; vectors hold 16 pictures. Tiles: at sptrain_grad.c. */
+typedef struct sp_grad_loops {
+    /* The tile at (row, column) of a plane of h x w pixels, of which some may lie outside, to 36 values, `pitch` apart.
+     */
+    void (*transform_x)(const float *plane, int h, int w, int row, int column, float *to, size_t pitch);
+    void (*transform_dy)(const float *plane, int h, int w, int row, int column, float *to, size_t pitch);
+    /* For each 4 filters, for each 4 channels: adds 16 sums of products over `count` tiles and all lanes. pitch: from
+     * one map to the next. */
+    void (*multiply)(const float *x, const float *dy, size_t channels, size_t filters, size_t pitch, size_t count,
+                     float *sums);
+    /* Such sums of 36 positions to the gradient of filters x channels x 3 x 3 weights. */
+    void (*finish)(const float *sums, size_t channels, size_t filters, float *dw);
+    /* sums[4 * i + k]: of the products of dy[i] and x[k] over rows x columns pixels and all lanes. */
+    void (*correlate)(const float *const x[4], const float *const dy[4], int rows, int columns, size_t x_row,
+                      size_t dy_row, float sums[SP_LANES]);
+} sp_grad_loops;
+
+/* Rows of the source that positions band .. band + count - 1 of every strip read, into planes; `prepare` first. */
+void sp_load_band(const sptrain *sp, const sp_pass *p, const float *from, int band, int count, float *planes);
+/* Clears what no row is copied to: margins, and the row at the end of scratch that nobody reads. */
+void sp_prepare(const sptrain *sp, const sp_pass *p, float *scratch);
+
+/* One unit of pictures, on a prepared scratch. */
+void sp_run_unit(const sptrain *sp, const sp_pass *p, const float *from, float *to, int set, float *scratch);
+
+/* A unit of a tensor of this side as maps x h x w x 16, whose planes are `whole`. */
+void sp_load_whole(const sptrain *sp, const sp_side *side, const sp_side *whole, const float *from, float *to);
+
+size_t sp_row_floats(const sp_side *side);
+size_t sp_picture_floats(const sp_side *side);
+
+/* Plans sp->grad, if it is possible, with its part of scratch from `at` on. Returns 0, or 1 when out of memory. */
+int sp_grad_new(sptrain *sp, size_t at);
+void sp_grad_free(sp_grad *grad);
+/* Cycles that it takes a picture. */
+double sp_grad_cycles(const sptrain *sp, int lanes);
 
 /* NULL: not on this CPU. */
 const sp_loops *sp_loops_for_cpu(void);
 
 #if defined(__x86_64__)
 extern const sp_loops sp_loops_avx512;
+extern const sp_grad_loops sp_grad_loops_avx512;
 #endif
+const sp_grad_loops *sp_grad_loops_for_cpu(void);
 
 #endif

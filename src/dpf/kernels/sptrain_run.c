@@ -9,17 +9,17 @@
 
 #include "sptrain_internal.h"
 
-static size_t row_floats(const sp_side *side) {
-    return (size_t)side->w * (side->blocked ? SP_LANES : 1);
+size_t sp_row_floats(const sp_side *side) {
+    return (size_t)side->w * (side->kind == SP_PLAIN ? 1 : SP_LANES);
 }
 
-static size_t picture_floats(const sp_side *side) {
+size_t sp_picture_floats(const sp_side *side) {
     return (size_t)side->maps * (size_t)side->h * (size_t)side->w;
 }
 
 /* Maps that a gather or scatter does at a time. */
 static int maps_together(const sp_side *side) {
-    return side->blocked ? SP_LANES : 1;
+    return side->kind == SP_BLOCKED ? SP_LANES : 1;
 }
 
 /* Start of row `row` of map `map`, in the picture of this lane; -1: outside of it. `row` is that of the first strip. */
@@ -27,8 +27,8 @@ static ptrdiff_t row_at(const sptrain *sp, const sp_side *side, int strip_rows, 
     int r = row + lane / sp->unit * strip_rows * side->step;
     if (r < 0 || r >= side->h)
         return -1;
-    size_t of_map = ((size_t)map * (size_t)side->h) * (size_t)side->w + (size_t)r * row_floats(side);
-    return (ptrdiff_t)((size_t)(lane % sp->unit) * picture_floats(side) + of_map);
+    size_t of_map = ((size_t)map * (size_t)side->h) * (size_t)side->w + (size_t)r * sp_row_floats(side);
+    return (ptrdiff_t)((size_t)(lane % sp->unit) * sp_picture_floats(side) + of_map);
 }
 
 static void clear_vectors(float *to, size_t count) {
@@ -59,9 +59,37 @@ static void clear_margins(const sp_pass *p, float *planes) {
     }
 }
 
-/* Rows of the source that positions band .. band + count - 1 of every strip read. */
-static void load_band(const sptrain *sp, const sp_pass *p, const sp_loops *loops, const float *from, int band,
-                      int count, float *planes) {
+/* Start of row `row` of map `map` of a unit whose lanes are the planes'; NULL: outside of it. */
+static const float *shared_row(const sp_side *side, const float *unit, int row, int map) {
+    if (row < 0 || row >= side->h)
+        return NULL;
+    return unit + ((size_t)map * (size_t)side->h + (size_t)row) * (size_t)side->w * SP_LANES;
+}
+
+/* A row of the source of `together` maps into planes. Returns 0 if it lies outside. */
+static int load_row(const sptrain *sp, const sp_pass *p, const sp_loops *loops, const float *from, int row, int map,
+                    float *to) {
+    const sp_side *side = &p->from;
+    if (side->kind == SP_PICTURES) {
+        const float *at = shared_row(side, from, row, map);
+        if (at)
+            loops->copy_in(at, side, to);
+        return at != NULL;
+    }
+    const float *lanes[SP_LANES];
+    int inside = 0;
+    for (int lane = 0; lane < SP_LANES; ++lane) {
+        ptrdiff_t at = row_at(sp, side, p->strip_rows, lane, row, map);
+        lanes[lane] = at < 0 ? sp->zeros : from + at;
+        inside += at >= 0;
+    }
+    if (inside)
+        (side->kind == SP_BLOCKED ? loops->gather_blocked : loops->gather_plain)(lanes, side, to);
+    return inside;
+}
+
+void sp_load_band(const sptrain *sp, const sp_pass *p, const float *from, int band, int count, float *planes) {
+    const sp_loops *loops = sp_loops_for_cpu();
     const sp_side *side = &p->from;
     size_t line = (size_t)p->plane_columns * SP_LANES;
     int together = maps_together(side), rows = (count + p->reach) * side->step;
@@ -69,20 +97,32 @@ static void load_band(const sptrain *sp, const sp_pass *p, const sp_loops *loops
         size_t phase = (size_t)(q % side->step) * (size_t)side->step;
         float *to = planes + phase * side->plane + (size_t)(q / side->step) * line;
         for (int map = 0; map < side->maps; map += together, to += (size_t)together * side->map) {
-            const float *lanes[SP_LANES];
-            int inside = 0;
-            for (int lane = 0; lane < SP_LANES; ++lane) {
-                ptrdiff_t at = row_at(sp, side, p->strip_rows, lane, band * side->step + q - side->shift, map);
-                lanes[lane] = at < 0 ? sp->zeros : from + at;
-                inside += at >= 0;
-            }
-            if (inside)
-                (side->blocked ? loops->gather_blocked : loops->gather_plain)(lanes, side, to);
+            int inside = load_row(sp, p, loops, from, band * side->step + q - side->shift, map, to);
             for (int m = 0; !inside && m < together; ++m)
                 for (int i = 0; i < side->step; ++i)
                     clear_vectors(to + (size_t)m * side->map + (size_t)i * side->plane, (size_t)p->plane_columns);
         }
     }
+}
+
+static void store_row(const sptrain *sp, const sp_pass *p, const sp_loops *loops, const float *from, int row, int map,
+                      float *to, int set, float *nowhere) {
+    const sp_side *side = &p->to;
+    if (side->kind == SP_PICTURES) {
+        const float *at = shared_row(side, to, row, map);
+        if (at)
+            loops->copy_out(from, side, to + (at - to), set);
+        return;
+    }
+    float *lanes[SP_LANES];
+    int inside = 0;
+    for (int lane = 0; lane < SP_LANES; ++lane) {
+        ptrdiff_t at = row_at(sp, side, p->strip_rows, lane, row, map);
+        lanes[lane] = at < 0 ? nowhere : to + at;
+        inside += at >= 0;
+    }
+    if (inside)
+        (side->kind == SP_BLOCKED ? loops->scatter_blocked : loops->scatter_plain)(from, side, lanes, set);
 }
 
 static void store_band(const sptrain *sp, const sp_pass *p, const sp_loops *loops, const float *planes, int band,
@@ -93,62 +133,83 @@ static void store_band(const sptrain *sp, const sp_pass *p, const sp_loops *loop
     for (int q = 0; q < count * side->step; ++q) {
         size_t phase = (size_t)(q % side->step) * (size_t)side->step;
         const float *from = planes + phase * side->plane + (size_t)(q / side->step) * line;
-        for (int map = 0; map < side->maps; map += together, from += (size_t)together * side->map) {
-            float *lanes[SP_LANES];
-            int inside = 0;
-            for (int lane = 0; lane < SP_LANES; ++lane) {
-                ptrdiff_t at = row_at(sp, side, p->strip_rows, lane, band * side->step + q - side->shift, map);
-                lanes[lane] = at < 0 ? nowhere : to + at;
-                inside += at >= 0;
-            }
-            if (inside)
-                (side->blocked ? loops->scatter_blocked : loops->scatter_plain)(from, side, lanes, set);
-        }
+        for (int map = 0; map < side->maps; map += together, from += (size_t)together * side->map)
+            store_row(sp, p, loops, from, band * side->step + q - side->shift, map, to, set, nowhere);
     }
 }
 
-static void multiply_band(const sp_pass *p, const sp_loops *loops, const float *from, int count, float *to) {
+/* Where a product goes: floats from one row of positions, and from one filter, to the next. */
+typedef struct sp_target {
+    float *to;
+    size_t row, filter;
+    int set;
+} sp_target;
+
+static void multiply_row(const sp_pass *p, const sp_loops *loops, const float *from, const sp_target *target, int row) {
     int tiles = (p->columns + SP_MAX_TILE - 1) / SP_MAX_TILE;
-    for (int row = 0; row < count; ++row)
-        for (int tile = 0, column = 0; tile < tiles; ++tile) {
-            int width = p->columns / tiles + (tile < p->columns % tiles);
-            const float *in = from + ((size_t)row * (size_t)p->plane_columns + (size_t)column) * SP_LANES;
-            float *out = to + ((size_t)row * (size_t)p->columns + (size_t)column) * SP_LANES;
-            for (int b = 0; b < p->blocks; ++b)
-                loops->tile[width](in, p->rows_packed + p->row_first[b], p->row_first[b + 1] - p->row_first[b],
-                                   p->nonzeros + p->nonzero_first[b], out, p->to.plane, b == 0);
-            column += width;
-        }
+    for (int tile = 0, column = 0; tile < tiles; ++tile) {
+        int width = p->columns / tiles + (tile < p->columns % tiles);
+        const float *in = from + ((size_t)row * (size_t)p->plane_columns + (size_t)column) * SP_LANES;
+        float *out = target->to + (size_t)row * target->row + (size_t)column * SP_LANES;
+        for (int b = 0; b < p->blocks; ++b)
+            loops->tile[width](in, p->rows_packed + p->row_first[b], p->row_first[b + 1] - p->row_first[b],
+                               p->nonzeros + p->nonzero_first[b], out, target->filter, b == 0 && target->set);
+        column += width;
+    }
 }
 
-static void run_unit(const sptrain *sp, const sp_pass *p, const float *from, float *to, int set, float *scratch) {
+/* A result in lanes of pictures whose rows are rows of positions is written at once. */
+static int goes_at_once(const sp_pass *p) {
+    return p->to.kind == SP_PICTURES && p->to.step == 1;
+}
+
+void sp_run_unit(const sptrain *sp, const sp_pass *p, const float *from, float *to, int set, float *scratch) {
     const sp_loops *loops = sp_loops_for_cpu();
     float *result = scratch + (size_t)p->from.maps * p->from.map;
     float *nowhere = scratch + sp->scratch - sp->row_floats;
+    size_t line = (size_t)p->columns * SP_LANES;
     for (int band = 0; band < p->strip_rows; band += p->band) {
-        int count = p->strip_rows - band < p->band ? p->strip_rows - band : p->band;
-        load_band(sp, p, loops, from, band, count, scratch);
-        multiply_band(p, loops, scratch, count, result);
-        store_band(sp, p, loops, result, band, count, to, set, nowhere);
+        int count = p->strip_rows - band < p->band ? p->strip_rows - band : p->band, at_once = goes_at_once(p);
+        const sp_target target = {at_once ? to + (size_t)band * line : result, line,
+                                  at_once ? (size_t)p->to.h * line : p->to.plane, at_once ? set : 1};
+        sp_load_band(sp, p, from, band, count, scratch);
+        for (int row = 0; row < count; ++row)
+            multiply_row(p, loops, scratch, &target, row);
+        if (!at_once)
+            store_band(sp, p, loops, result, band, count, to, set, nowhere);
     }
 }
 
-static void prepare(const sptrain *sp, const sp_pass *p, float *scratch) {
+void sp_prepare(const sptrain *sp, const sp_pass *p, float *scratch) {
     clear_margins(p, scratch);
     memset(scratch + sp->scratch - sp->row_floats, 0, sp->row_floats * sizeof *scratch);
 }
 
+void sp_load_whole(const sptrain *sp, const sp_side *side, const sp_side *whole, const float *from, float *to) {
+    const sp_loops *loops = sp_loops_for_cpu();
+    int together = maps_together(side);
+    for (int map = 0; map < side->maps; map += together)
+        for (int row = 0; row < side->h; ++row) {
+            const float *lanes[SP_LANES];
+            for (int lane = 0; lane < SP_LANES; ++lane)
+                lanes[lane] = from + row_at(sp, side, 0, lane, row, map);
+            float *planes = to + (size_t)map * whole->map + (size_t)row * (size_t)side->w * SP_LANES;
+            (side->kind == SP_BLOCKED ? loops->gather_blocked : loops->gather_plain)(lanes, whole, planes);
+        }
+}
+
 void sptrain_forward(const sptrain *sp, const float *x, float *y, float *scratch, const dpf_chunk_hook *after) {
     const sp_pass *p = &sp->pass[SP_FORWARD];
-    size_t x_unit = picture_floats(&p->from) * (size_t)sp->unit, y_unit = picture_floats(&p->to) * (size_t)sp->unit;
+    size_t x_unit = sp_picture_floats(&p->from) * (size_t)sp->unit,
+           y_unit = sp_picture_floats(&p->to) * (size_t)sp->unit;
     int units = sp->shape.batch / sp->unit;
 #pragma omp parallel num_threads(sp->threads) if (sp->threads > 1)
     {
         int team = omp_get_num_threads(), me = omp_get_thread_num();
-        float *own = scratch + (size_t)me * sp->scratch;
-        prepare(sp, p, own);
+        float *own = scratch + (size_t)me * sptrain_scratch(sp);
+        sp_prepare(sp, p, own);
         for (int u = (int)((long)units * me / team); u < (int)((long)units * (me + 1) / team); ++u) {
-            run_unit(sp, p, x + (size_t)u * x_unit, y + (size_t)u * y_unit, 1, own);
+            sp_run_unit(sp, p, x + (size_t)u * x_unit, y + (size_t)u * y_unit, 1, own);
             if (after)
                 after->run(after->context, u * sp->unit, sp->unit, 1, y + (size_t)u * y_unit);
         }
@@ -157,8 +218,8 @@ void sptrain_forward(const sptrain *sp, const float *x, float *y, float *scratch
 
 void sptrain_backward(const sptrain *sp, int count, const float *dy, float *dx, int set_dx, float *scratch) {
     const sp_pass *p = &sp->pass[SP_BACKWARD];
-    prepare(sp, p, scratch);
+    sp_prepare(sp, p, scratch);
     for (int first = 0; first < count; first += sp->unit)
-        run_unit(sp, p, dy + (size_t)first * picture_floats(&p->from), dx + (size_t)first * picture_floats(&p->to),
-                 set_dx, scratch);
+        sp_run_unit(sp, p, dy + (size_t)first * sp_picture_floats(&p->from),
+                    dx + (size_t)first * sp_picture_floats(&p->to), set_dx, scratch);
 }
