@@ -285,5 +285,5 @@ double sptrain_cycles(const sptrain *sp, const uint64_t *mask, int lanes, int wi
     double backward = with_dx ? sparse_cycles(sp, SP_BACKWARD, nonzeros, lanes) : 0;
     if (lanes)
         return forward + backward + sp_grad_cycles(sp, lanes);
-    return (forward < dense ? forward : dense) + (backward < dense ? backward : dense) + 1.15 * dense;
+    return (forward < dense ? forward : dense) + (backward < dense ? backward : dense) + dense;
 }

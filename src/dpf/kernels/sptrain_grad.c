@@ -99,7 +99,7 @@ double sp_grad_cycles(const sptrain *sp, int lanes) {
     double x_pixels = (double)s->h * (double)s->w, cycles;
     if (grad->winograd) {
         double tiles = (double)grad->tile_rows * (double)grad->tile_columns;
-        cycles = tiles * (1.05 * VALUES * c * n + 350 * (c + n));
+        cycles = tiles * (1.25 * VALUES * c * n + 430 * (c + n));
         cycles += lanes & DPF_BLOCK_X ? 0 : 8 * x_pixels * c;
     } else {
         cycles = pixels * (1.2 * n * (double)sp->filter_size) + (lanes & DPF_BLOCK_X ? 3 : 8) * x_pixels * c;
