@@ -19,6 +19,7 @@
  * the packing of weights part of the forward pass.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,12 +184,24 @@ static double median(const bench_case *c, phase p) {
     return c->ms[p][c->count / 2];
 }
 
-static void report(FILE *csv, const bench_options *o, const dn_info *info) {
+/* Where results go. Darknet's own detection layers print a line for every mini-batch: stdout itself leads nowhere. */
+static FILE *take_stdout(void) {
+    int own = dup(STDOUT_FILENO), null = open("/dev/null", O_WRONLY);
+    FILE *out = own >= 0 ? fdopen(own, "w") : NULL;
+    if (!out || null < 0 || dup2(null, STDOUT_FILENO) < 0) {
+        perror("train");
+        exit(1);
+    }
+    close(null);
+    return out;
+}
+
+static void report(FILE *out, FILE *csv, const bench_options *o, const dn_info *info) {
     double images = (double)info->batch * info->subdivisions;
-    printf("%s, %s weights, batch %.0f, %d threads, kernels for %s\n", o->cfg, o->weights ? "trained" : "random",
-           images, info->threads, dpf_isa_name(dpf_cpu_isa()));
-    printf("%-26s %9s %9s %9s %9s %9s %9s %9s\n", "", "median ms", "min ms", "images/s", "forward", "backward",
-           "update", "of dense");
+    fprintf(out, "%s, %s weights, batch %.0f, %d threads, kernels for %s\n", o->cfg, o->weights ? "trained" : "random",
+            images, info->threads, dpf_isa_name(dpf_cpu_isa()));
+    fprintf(out, "%-26s %9s %9s %9s %9s %9s %9s %9s\n", "", "median ms", "min ms", "images/s", "forward", "backward",
+            "update", "of dense");
     if (csv)
         fprintf(csv, "# %s, %s weights, batch %.0f, %d threads, kernels for %s\n%s\n", o->cfg,
                 o->weights ? "trained" : "random", images, info->threads, dpf_isa_name(dpf_cpu_isa()),
@@ -201,8 +214,8 @@ static void report(FILE *csv, const bench_options *o, const dn_info *info) {
     for (int i = o->ours_only; i < CASES; ++i) {
         const bench_case *c = &cases[i], *dense = &cases[DENSE];
         double all = median(c, ALL), ratio = all / median(dense, ALL), least = c->ms[ALL][0] / dense->ms[ALL][0];
-        printf("%-26s %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %9.3f\n", c->name, all, c->ms[ALL][0], 1e3 * images / all,
-               median(c, FORWARD), median(c, BACKWARD), median(c, UPDATE), ratio);
+        fprintf(out, "%-26s %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f %9.3f\n", c->name, all, c->ms[ALL][0],
+                1e3 * images / all, median(c, FORWARD), median(c, BACKWARD), median(c, UPDATE), ratio);
         if (csv)
             fprintf(csv, "\"%s\",%.2f,%.2f,%.1f,%.2f,%.2f,%.2f,%.3f,%.3f\n", c->name, all, c->ms[ALL][0],
                     1e3 * images / all, median(c, FORWARD), median(c, BACKWARD), median(c, UPDATE), ratio, least);
@@ -248,7 +261,7 @@ static bench_options read_options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     const bench_options o = read_options(argc, argv);
-    FILE *csv = o.csv ? fopen(o.csv, "w") : NULL;
+    FILE *csv = o.csv ? fopen(o.csv, "w") : NULL, *out = take_stdout();
     dn_info info;
     if (o.csv && !csv) {
         perror(o.csv);
@@ -265,7 +278,8 @@ int main(int argc, char **argv) {
     for (int r = 0; r < o.rounds; ++r)
         for (int i = o.ours_only; i < CASES; ++i)
             time_case(&cases[i], data, cases[i].unhooked ? 1 : o.iterations);
-    report(csv, &o, &info);
+    report(out, csv, &o, &info);
+    fclose(out);
     if (csv)
         fclose(csv);
     dn_data_free(data);

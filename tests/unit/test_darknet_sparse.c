@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "darknet_fidelity.h"
 #include "dpf/kernels/cpu.h"
@@ -127,10 +128,30 @@ typedef struct compare_args {
     const char *text;
     double sparsity;
     int blocks, dense_kernels;
-    int all; /* 1: the first convolution is pruned, too, and activations may have kinks */
+    int all;          /* 1: the first convolution is pruned, too, and activations may have kinks */
+    const int *sides; /* other sizes of the network, and 0; or NULL */
 } compare_args;
 
-/* Two iterations, an update, which moves the mask, and another forward pass. */
+/* Two forward and backward passes on the present size, whose gradients add up as those of subdivisions do. */
+static void compare_passes(pruned_pass *ours, pass *theirs, const char *text, float tolerance) {
+    const layer *last = &theirs->net->layers[theirs->net->n - 1];
+    float *input = random_floats((size_t)theirs->net->inputs * (size_t)theirs->net->batch, 1);
+    float *gradient = random_floats((size_t)last->outputs * (size_t)last->batch, 1);
+    two_iterations(&ours->p, input, gradient);
+    two_iterations(theirs, input, gradient);
+    compare_networks(text, ours->p.net, theirs->net, &ours->p.hooks.layout, tolerance);
+    free(input);
+    free(gradient);
+}
+
+static void resize(pass *p, int side) {
+    int saved = mute(STDERR_FILENO);
+    resize_network(p->net, side, side);
+    unmute(STDERR_FILENO, saved);
+    dn_layout_place(&p->hooks.layout, p->net);
+}
+
+/* Passes, on other sizes too where `sides` says so; an update, which moves the mask, and another forward pass. */
 static sparse_use compare_pruned(const compare_args *args) {
     const char *text = args->text;
     /* chains of normalised layers of one sign leave of bias gradients what their parts do not cancel */
@@ -144,14 +165,15 @@ static sparse_use compare_pruned(const compare_args *args) {
     (args->all ? separate : tame)(theirs.net);
     prune(&ours, args->sparsity);
     swap_weights(theirs.net, &ours, dense, 0);
-    layer last = theirs.net->layers[theirs.net->n - 1];
-    size_t out = (size_t)last.outputs * (size_t)last.batch;
-    float *input = random_floats((size_t)theirs.net->inputs * (size_t)theirs.net->batch, 1);
-    float *gradient = random_floats(out, 1);
-    two_iterations(&ours.p, input, gradient);
-    two_iterations(&theirs, input, gradient);
-    compare_networks(text, ours.p.net, theirs.net, &ours.p.hooks.layout, tolerance);
+    compare_passes(&ours, &theirs, text, tolerance);
     const sparse_use use = use_of(&ours);
+    for (const int *side = args->sides; side && *side; ++side) {
+        resize(&ours.p, *side);
+        resize(&theirs, *side);
+        compare_passes(&ours, &theirs, text, tolerance);
+        const sparse_use now = use_of(&ours);
+        assert_true(now.passes >= 4 && now.lanes == use.lanes);
+    }
     swap_weights(theirs.net, &ours, dense, 1);
     update_all(&ours.p);
     update_all(&theirs);
@@ -164,11 +186,11 @@ static sparse_use compare_pruned(const compare_args *args) {
     ours.p.net->train = theirs.net->train = 0;
     forward_network(ours.p.net);
     forward_network(theirs.net);
-    same("inference", text, ours.p.net->layers[ours.p.net->n - 1].output, last.output, out, tolerance);
+    const layer *last = &theirs.net->layers[theirs.net->n - 1];
+    same("inference", text, ours.p.net->layers[ours.p.net->n - 1].output, last->output,
+         (size_t)last->outputs * (size_t)last->batch, tolerance);
     swap_weights(theirs.net, &ours, dense, 1);
     assert_int_equal(ours.p.hooks.error.status, DPF_OK);
-    free(input);
-    free(gradient);
     close_pass(&ours.p);
     close_pass(&theirs);
     dpf_pruner_free(ours.pruner);
@@ -207,7 +229,8 @@ static void test_grid(void **state) {
                          sizes[k], stride, pad, groups);
                 /* a few weights a filter at least, or most gradients are 0 but for rounding */
                 int filter = c / groups * sizes[k] * sizes[k];
-                const compare_args args = {text, filter < 100 ? 0.7 : filter < 280 ? 0.9 : 0.96, turn % 8 != 2, 0, 0};
+                const compare_args args = {text, filter < 100 ? 0.7 : filter < 280 ? 0.9 : 0.96, turn % 8 != 2, 0, 0,
+                                           NULL};
                 passes += compare_pruned(&args).passes;
                 most += 4;
             }
@@ -221,8 +244,8 @@ static void test_dense_kernels(void **state) {
     need_kernels();
     char text[1024];
     snprintf(text, sizeof text, format, 16, 12, 12, 32, 1, 16, 3, 1, 1, 1);
-    assert_true(compare_pruned(&(compare_args){text, 0.95, 1, 0, 0}).passes > 0);
-    assert_int_equal(compare_pruned(&(compare_args){text, 0.95, 1, 1, 0}).passes, 0);
+    assert_true(compare_pruned(&(compare_args){text, 0.95, 1, 0, 0, NULL}).passes > 0);
+    assert_int_equal(compare_pruned(&(compare_args){text, 0.95, 1, 1, 0, NULL}).passes, 0);
 }
 
 /* A residual network whose tensors are in lanes of pictures: a shortcut of one size and of two, max- and average-pool,
@@ -249,11 +272,34 @@ static void test_lanes(void **state) {
     for (int i = 0; i < 4; ++i) {
         const char *f = activations[i % 2];
         snprintf(text, sizeof text, lanes_format, f, f, f, f, f, pools[i / 2], f);
-        sparse_use use = compare_pruned(&(compare_args){text, 0.9, 1, 0, 1});
+        sparse_use use = compare_pruned(&(compare_args){text, 0.9, 1, 0, 1, NULL});
         assert_int_equal(use.lanes, 6);
-        use = compare_pruned(&(compare_args){text, 0.9, 0, 0, 1}); /* the same on plain tensors */
+        use = compare_pruned(&(compare_args){text, 0.9, 0, 0, 1, NULL}); /* the same on plain tensors */
         assert_int_equal(use.lanes, 0);
         assert_true(use.passes >= 8);
+    }
+}
+
+/* random=1 gives a network other sizes: kernels of new shapes, with lanes and without. */
+static void test_resized(void **state) {
+    (void)state;
+    need_kernels();
+    static const char text[] =
+        "[net]\nbatch=%d\nsubdivisions=1\nheight=16\nwidth=16\nchannels=3\n"
+        "[convolutional]\nbatch_normalize=1\nfilters=16\nsize=3\nstride=1\npad=1\nactivation=relu\n"
+        "[maxpool]\nsize=2\nstride=2\n"
+        "[convolutional]\nbatch_normalize=1\nfilters=32\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
+        "[convolutional]\nbatch_normalize=1\nfilters=32\nsize=3\nstride=1\npad=1\nactivation=linear\n"
+        "[shortcut]\nfrom=-2\nactivation=leaky\n"
+        "[avgpool]\n"
+        "[convolutional]\nfilters=4\nsize=1\nstride=1\nactivation=linear\n";
+    static const int sides[] = {24, 20, 16, 0}, batches[] = {32, 6};
+    for (int i = 0; i < 2; ++i) {
+        char batch_text[1024];
+        snprintf(batch_text, sizeof batch_text, text, batches[i]);
+        sparse_use use = compare_pruned(&(compare_args){batch_text, 0.9, 1, 0, 1, sides});
+        assert_int_equal(use.lanes, i ? 0 : 3);
+        assert_true(use.passes >= 4);
     }
 }
 
@@ -262,6 +308,7 @@ int main(void) {
         cmocka_unit_test(test_grid),
         cmocka_unit_test(test_dense_kernels),
         cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_resized),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
