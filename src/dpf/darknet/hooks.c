@@ -156,7 +156,10 @@ static void forward_blocked(const dn_hook *hook, const layer *l, const network *
     if (l->batch_normalize && net->train) {
         const dpf_chunk_hook after = {take_statistics, &norm};
         convolve(hook, net->input, weights, l->x, &after);
-        dpf_block_norm_forward_train(&norm, l->output);
+        if (dn_layout_joined(&hook->owner->layout, hook->layer))
+            dpf_block_norm_merge(&norm);
+        else
+            dpf_block_norm_forward_train(&norm, l->output);
         return;
     }
     const dpf_chunk_hook after = {apply_norm, &norm};
@@ -185,6 +188,34 @@ static void forward(layer l, network net) {
         dpf_norm_forward(&norm, l.output, l.output);
 }
 
+int dn_hooks_left_norm(const network *net, int index, dpf_block_norm *norm) {
+    const dn_layout *layout = dn_hooks_layout(net);
+    if (!net->train || !layout || !dn_layout_joined(layout, index))
+        return 0;
+    *norm = block_norm_of(find(&net->layers[index]), &net->layers[index]);
+    return 1;
+}
+
+/* Gradients of scales and biases; norm->delta becomes the gradient behind the normalisation and the activation. */
+static void gradients_of_norm(const dn_hook *hook, const layer *l, const network *net, dpf_block_norm *norm) {
+    const dn_layout *layout = &hook->owner->layout;
+    if (!dn_layout_joined(layout, hook->layer)) {
+        dpf_block_norm_backward(norm, l->delta);
+        return;
+    }
+    const layer *s = &net->layers[hook->layer + 1];
+    norm->delta = s->delta;
+    if (!dn_shortcut_is_plain(s)) { /* the shortcut has gone back through its activation already */
+        dpf_block_norm_backward(norm, s->delta);
+        return;
+    }
+    float *other = net->layers[s->index].delta;
+    int set = dn_layout_sets(layout, s->index, hook->layer + 1);
+    if (set)
+        norm->delta = other;
+    dpf_block_norm_shortcut_backward(norm, s->delta, s->output, (dpf_activation)s->activation, set ? NULL : other);
+}
+
 static void backward(layer l, network net) {
     dn_hook *hook = find(&l);
     if (!hook->conv)
@@ -195,7 +226,7 @@ static void backward(layer l, network net) {
     if (hook->work) {
         dpf_block_norm norm = block_norm_of(hook, &l);
         const dpf_chunk_hook before = {make_gradient, &norm};
-        dpf_block_norm_backward(&norm, l.delta);
+        gradients_of_norm(hook, &l, &net, &norm);
         gradients.before = &before;
         convolve_back(hook, &gradients);
         return;

@@ -11,6 +11,7 @@
 
 #include "../core/error.h"
 #include "../core/pruner.h"
+#include "../kernels/blocknorm.h"
 #include "../kernels/conv.h"
 #include "layout.h"
 #include "sparse.h"
@@ -57,6 +58,10 @@ dpf_status dn_hooks_block(dn_hooks *hooks, dpf_error *err);
 /* The layout of the network that a callback got; NULL: all plain. */
 const dn_layout *dn_hooks_layout(const network *net);
 
+/* Where layer `index` in training leaves its batch normalisation to the shortcut behind it (dn_layout_joined): 1, and
+ * what there is to do. */
+int dn_hooks_left_norm(const network *net, int index, dpf_block_norm *norm);
+
 /* 1: nobody needs the zeros that Darknet is about to write into n floats at x. */
 int dn_hooks_skip_zeros(const float *x, int n);
 
@@ -72,6 +77,11 @@ dpf_status dn_hooks_choose_kernels(dn_hooks *hooks, dpf_error *err);
 
 /* Unregisters and frees what attach made; the network is about to be freed. */
 void dn_hooks_detach(dn_hooks *hooks);
+
+/* Does a shortcut add layers of one shape? */
+static inline int dn_shortcut_is_plain(const layer *l) {
+    return l->w == l->out_w && l->h == l->out_h && l->c == l->out_c;
+}
 
 /* Our versions of Darknet's other layers (layers.c); l.type says which. */
 void dn_layers_attach(layer *l);

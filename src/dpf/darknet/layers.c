@@ -21,10 +21,6 @@ void dn_layers_set_threads(int count) {
 
 /* --- shortcut: out = f(alpha * input + beta * other) ------------------------------ */
 
-static int same_shape(const layer *l) {
-    return l->w == l->out_w && l->h == l->out_h && l->c == l->out_c;
-}
-
 /* The common part of two tensors of different size, in blocks of `lanes` channels (1 in
  * plain ones): out[i * sample] = s1 * out[i * sample] + s2 * add[i * stride]. */
 static void mixed_add(int batch, int lanes, int w1, int h1, int c1, const float *add, int w2, int h2, int c2, float s1,
@@ -84,11 +80,17 @@ static void shortcut_forward(layer l, network net) {
     const plane_ops *ops = dpf_plane_ops();
     const float *other = net.layers[l.index].output;
     size_t n = (size_t)l.outputs;
-    int same = same_shape(&l);
+    int same = dn_shortcut_is_plain(&l);
     dpf_activation f = (dpf_activation)l.activation;
+    dpf_block_norm left;
+    int joined = dn_hooks_left_norm(&net, net.index - 1, &left);
+    if (joined)
+        dpf_block_norm_shortcut(&left, same ? other : NULL, same ? f : DPF_LINEAR_ACT, l.output);
+    if (joined && same)
+        return;
     if (!same) {
 #pragma omp parallel for num_threads(threads) schedule(static)
-        for (int b = 0; b < l.batch; ++b)
+        for (int b = 0; b < (joined ? 0 : l.batch); ++b)
             ops->affine(net.input + (size_t)b * n, l.output + (size_t)b * n, n, 1, 0, DPF_LINEAR_ACT);
         add_common(&l, &net, l.w, l.h, l.c, other, l.out_w, l.out_h, l.out_c, l.alpha, l.output);
     }
@@ -104,16 +106,21 @@ static void shortcut_forward(layer l, network net) {
 
 static void shortcut_backward(layer l, network net) {
     const plane_ops *ops = dpf_plane_ops();
+    const dn_layout *layout = dn_hooks_layout(&net);
     float *other = net.layers[l.index].delta;
     size_t n = (size_t)l.outputs, n_other = (size_t)l.w * (size_t)l.h * (size_t)l.c;
-    int same = same_shape(&l), set = sets_delta(&net, net.index - 1);
+    int same = dn_shortcut_is_plain(&l), set = sets_delta(&net, net.index - 1);
     int set_other = l.index != net.index - 1 && sets_delta(&net, l.index); /* both one layer: set it, then add */
+    int joined = layout && dn_layout_joined(layout, net.index - 1);        /* that layer takes l.delta itself */
+    if (joined && same)
+        return;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int b = 0; b < l.batch; ++b) {
         float *d = l.delta + (size_t)b * n, sums[2];
         if (l.activation != LINEAR)
             ops->gradient(d, l.output + (size_t)b * n, NULL, n, 0, (dpf_activation)l.activation, sums);
-        give_delta(set, d, net.delta + (size_t)b * n, n, l.alpha);
+        if (!joined)
+            give_delta(set, d, net.delta + (size_t)b * n, n, l.alpha);
         if (same)
             give_delta(set_other, d, other + (size_t)b * n, n, l.beta);
         else if (set_other)

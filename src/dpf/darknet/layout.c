@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "../kernels/plane.h"
 #include "hooks.h"
 
 static int candidate(const layer *l) {
@@ -56,6 +57,16 @@ static void find_last_readers(dn_layout *layout, const network *net) {
     }
 }
 
+static void join(dn_layout *layout, const network *net) {
+    for (int j = 1; j < net->n; ++j) {
+        const layer *l = &net->layers[j - 1], *s = &net->layers[j];
+        int fits = l->type == CONVOLUTIONAL && l->batch_normalize && l->activation == LINEAR && s->type == SHORTCUT &&
+                   s->index != j - 1 && plane_block_knows((dpf_activation)s->activation);
+        layout->layers[j - 1].joined = fits && layout->layers[j - 1].blocked &&
+                                       layout->layers[j - 1].last_reader == j && s->alpha == 1 && s->beta == 1;
+    }
+}
+
 dpf_status dn_layout_plan(dn_layout *layout, network *net, dpf_error *err) {
     layout->layers = calloc((size_t)net->n, sizeof *layout->layers);
     if (!layout->layers)
@@ -72,6 +83,7 @@ dpf_status dn_layout_plan(dn_layout *layout, network *net, dpf_error *err) {
             change |= strike(layout, net, j);
     }
     find_last_readers(layout, net);
+    join(layout, net);
     dn_layout_place(layout, net);
     return DPF_OK;
 }

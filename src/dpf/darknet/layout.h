@@ -15,6 +15,11 @@
  * first layer of a forward pass, and it holds until the next one: so where `blocked` is
  * asked, both are meant.
  *
+ * A convolution in blocks with batch normalisation and without activation whose output
+ * nothing but a shortcut right behind it reads is joined to that: in training the shortcut
+ * normalises on its way, the convolution's output and delta are not used, and its backward
+ * pass does the shortcut's work.
+ *
  * Only forward and backward of our layers read these buffers in between: Darknet's update
  * and files know weights alone.
  *
@@ -35,8 +40,9 @@ typedef struct dn_layout {
     int count; /* layers; 0: everything is plain */
     struct dn_layer_layout {
         unsigned char blocked;
-        unsigned char lanes; /* of a blocked layer: 1: in lanes of pictures */
-        int last_reader;     /* of a blocked layer */
+        unsigned char lanes;  /* of a blocked layer: 1: in lanes of pictures */
+        unsigned char joined; /* a convolution to the shortcut behind it */
+        int last_reader;      /* of a blocked layer */
     } * layers;
 } dn_layout;
 
@@ -53,6 +59,10 @@ static inline int dn_layout_blocked(const dn_layout *layout, int index) {
 
 static inline int dn_layout_lanes(const dn_layout *layout, int index) {
     return dn_layout_blocked(layout, index) && layout->layers[index].lanes;
+}
+
+static inline int dn_layout_joined(const dn_layout *layout, int index) {
+    return dn_layout_blocked(layout, index) && layout->layers[index].joined;
 }
 
 /* Does layer `by`, in its backward pass, overwrite the delta of layer `index`? */

@@ -106,10 +106,30 @@ static void affine(const dpf_block_norm *norm, int count, int threads, const flo
         }
 }
 
-void dpf_block_norm_forward_train(const dpf_block_norm *norm, float *y) {
+void dpf_block_norm_merge(const dpf_block_norm *norm) {
     for (size_t c = 0; c < norm->norm.channels; ++c)
         merge_statistics(norm, c);
     affine_coefficients(norm, norm->norm.mean, norm->norm.variance);
+}
+
+void dpf_block_norm_shortcut(const dpf_block_norm *norm, const float *z, dpf_activation f, float *y) {
+    const plane_ops *ops = dpf_plane_ops();
+    const dpf_norm *shape = &norm->norm;
+    const float *a = coefficient(norm, 0), *b = coefficient(norm, 1);
+    size_t runs = runs_of(norm), items = items_in(norm, (int)shape->batch);
+#pragma omp parallel for collapse(2) num_threads(shape->threads) schedule(static)
+    for (size_t i = 0; i < items; ++i)
+        for (size_t k = 0; k < runs; ++k) {
+            size_t from = at(norm, i, k), lanes = k * PLANE_LANES;
+            if (z)
+                ops->block_affine_add(norm->x + from, z + from, y + from, shape->spatial, a + lanes, b + lanes, f);
+            else
+                ops->block_affine(norm->x + from, y + from, shape->spatial, a + lanes, b + lanes, f);
+        }
+}
+
+void dpf_block_norm_forward_train(const dpf_block_norm *norm, float *y) {
+    dpf_block_norm_merge(norm);
     affine(norm, (int)norm->norm.batch, norm->norm.threads, norm->x, y);
 }
 
@@ -149,13 +169,37 @@ static dpf_activation rest_of(const dpf_norm *norm) {
     return plane_block_knows(norm->activation) ? norm->activation : DPF_LINEAR_ACT;
 }
 
+/* The mean for each lane, in the place of a coefficient as long as there are none. */
+static const float *means(const dpf_block_norm *norm) {
+    for (size_t c = 0; c < norm->norm.channels; ++c)
+        set_coefficient(norm, 0, c, norm->norm.scales ? norm->norm.mean[c] : 0);
+    return coefficient(norm, 0);
+}
+
+void dpf_block_norm_shortcut_backward(const dpf_block_norm *norm, const float *delta, const float *y, dpf_activation f,
+                                      float *more) {
+    const plane_ops *ops = dpf_plane_ops();
+    const dpf_norm *shape = &norm->norm;
+    const float *mean = means(norm);
+    float *to = (float *)norm->delta;
+    size_t runs = runs_of(norm), items = items_in(norm, (int)shape->batch);
+#pragma omp parallel for collapse(2) num_threads(shape->threads) schedule(static)
+    for (size_t i = 0; i < items; ++i)
+        for (size_t k = 0; k < runs; ++k) {
+            size_t from = at(norm, i, k), lanes = k * PLANE_LANES;
+            ops->block_gradient_to(delta + from, y + from, norm->x + from, to + from, more ? more + from : NULL,
+                                   shape->spatial, mean + lanes, f, sums_of(norm, i, 0) + lanes,
+                                   sums_of(norm, i, 1) + lanes);
+        }
+    for (size_t c = 0; c < shape->channels; ++c)
+        merge_gradient(norm, c);
+}
+
 void dpf_block_norm_backward(const dpf_block_norm *norm, float *delta) {
     const plane_ops *ops = dpf_plane_ops();
     const dpf_norm *shape = &norm->norm;
-    const float *mean = coefficient(norm, 0); /* until there are coefficients; without x it is not looked at */
+    const float *mean = means(norm); /* without x it is not looked at */
     size_t runs = runs_of(norm), items = items_in(norm, (int)shape->batch);
-    for (size_t c = 0; c < shape->channels; ++c)
-        set_coefficient(norm, 0, c, shape->scales ? shape->mean[c] : 0);
 #pragma omp parallel for collapse(2) num_threads(shape->threads) schedule(static)
     for (size_t i = 0; i < items; ++i)
         for (size_t k = 0; k < runs; ++k) {

@@ -32,6 +32,12 @@ typedef struct dpf_block_norm {
 void dpf_block_norm_statistics(const dpf_block_norm *norm, int first, int count, int threads, const float *x);
 void dpf_block_norm_forward_train(const dpf_block_norm *norm, float *y);
 
+/* In training where a shortcut follows at once, so that x becomes its output on one way: after statistics, merge
+ * instead of forward_train, then y = f(scale * (x - mean) / sqrt(var) + bias + z); z NULL: without it. The norm's own
+ * activation must be linear. */
+void dpf_block_norm_merge(const dpf_block_norm *norm);
+void dpf_block_norm_shortcut(const dpf_block_norm *norm, const float *z, dpf_activation f, float *y);
+
 /* In place, with the running statistics or (without scales) the bias: prepare once, then
  * pictures in any order. */
 void dpf_block_norm_prepare(const dpf_block_norm *norm);
@@ -41,6 +47,10 @@ void dpf_block_norm_apply(const dpf_block_norm *norm, int count, int threads, fl
  * activations other than linear, relu and leaky change in place); then the gradient at x
  * of count pictures from `first` on, into out. */
 void dpf_block_norm_backward(const dpf_block_norm *norm, float *delta);
+/* dpf_block_norm_backward behind such a shortcut with z: delta is the gradient at the shortcut's y. norm->delta, which
+ * may be delta, is written: delta * f'(y); and added to more, unless it is NULL. */
+void dpf_block_norm_shortcut_backward(const dpf_block_norm *norm, const float *delta, const float *y, dpf_activation f,
+                                      float *more);
 void dpf_block_norm_gradient(const dpf_block_norm *norm, int first, int count, int threads, float *out);
 
 #endif

@@ -46,9 +46,15 @@ typedef struct plane_ops {
     void (*block_statistics)(const float *x, size_t n, float *sum, float *squares);
     /* y = f(a * x + b); x may be y. */
     void (*block_affine)(const float *x, float *y, size_t n, const float *a, const float *b, dpf_activation f);
+    /* y = f(a * x + b + z). */
+    void (*block_affine_add)(const float *x, const float *z, float *y, size_t n, const float *a, const float *b,
+                             dpf_activation f);
     /* With g = d * f'(y): s0 = sum of g; s1 = sum of g * (x - mean); x NULL: only s0. */
     void (*block_gradient)(const float *d, const float *y, const float *x, size_t n, const float *mean,
                            dpf_activation f, float *s0, float *s1);
+    /* The same with x, and g = d * f'(y) is stored (it may be d); more += g, unless it is NULL. */
+    void (*block_gradient_to)(const float *d, const float *y, const float *x, float *g, float *more, size_t n,
+                              const float *mean, dpf_activation f, float *s0, float *s1);
     /* out = a * d * f'(y) + b * x + c; x NULL: out = d * f'(y). */
     void (*block_normalise_gradient)(const float *d, const float *y, const float *x, float *out, size_t n,
                                      const float *a, const float *b, const float *c, dpf_activation f);

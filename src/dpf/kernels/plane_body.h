@@ -197,6 +197,52 @@ static void plane_block_affine(const float *x, float *y, size_t n, const float *
         block_affine(x, y, n, a, b, DPF_LINEAR_ACT);
 }
 
+static inline __attribute__((always_inline)) void block_affine_add(const float *x, const float *z, float *y, size_t n,
+                                                                   const float *a, const float *b, dpf_activation f) {
+    lanes scale = LOAD(a), shift = LOAD(b);
+    for (size_t i = 0; i < n * PLANE_LANES; i += PLANE_LANES) {
+        lanes v = scale * LOAD(x + i) + shift + LOAD(z + i);
+        STORE(y + i, bend(&v, &v, f));
+    }
+}
+
+static void plane_block_affine_add(const float *x, const float *z, float *y, size_t n, const float *a, const float *b,
+                                   dpf_activation f) {
+    if (f == DPF_RELU)
+        block_affine_add(x, z, y, n, a, b, DPF_RELU);
+    else if (f == DPF_LEAKY)
+        block_affine_add(x, z, y, n, a, b, DPF_LEAKY);
+    else
+        block_affine_add(x, z, y, n, a, b, DPF_LINEAR_ACT);
+}
+
+static inline __attribute__((always_inline)) void block_gradient_to(const float *d, const float *y, const float *x,
+                                                                    float *g, float *more, size_t n, const float *mean,
+                                                                    dpf_activation f, float *s0, float *s1) {
+    lanes g0[2] = {{0}}, g1[2] = {{0}}, middle = LOAD(mean);
+    for (size_t i = 0; i < n; ++i) {
+        size_t at = i * PLANE_LANES;
+        lanes v = LOAD(d + at), by = LOAD(y + at), bent = bend(&v, &by, f);
+        STORE(g + at, bent);
+        if (more)
+            STORE(more + at, LOAD(more + at) + bent);
+        g0[i % 2] += bent;
+        g1[i % 2] += bent * (LOAD(x + at) - middle);
+    }
+    STORE(s0, g0[0] + g0[1]);
+    STORE(s1, g1[0] + g1[1]);
+}
+
+static void plane_block_gradient_to(const float *d, const float *y, const float *x, float *g, float *more, size_t n,
+                                    const float *mean, dpf_activation f, float *s0, float *s1) {
+    if (f == DPF_RELU)
+        block_gradient_to(d, y, x, g, more, n, mean, DPF_RELU, s0, s1);
+    else if (f == DPF_LEAKY)
+        block_gradient_to(d, y, x, g, more, n, mean, DPF_LEAKY, s0, s1);
+    else
+        block_gradient_to(d, y, x, g, more, n, mean, DPF_LINEAR_ACT, s0, s1);
+}
+
 static inline __attribute__((always_inline)) void block_gradient(const float *d, const float *y, const float *x,
                                                                  size_t n, const float *mean, dpf_activation f,
                                                                  float *s0, float *s1) {
@@ -314,7 +360,9 @@ const plane_ops PLANE_TABLE = {.isa = PLANE_ISA,
                                .max_pairs = plane_max_pairs,
                                .block_statistics = plane_block_statistics,
                                .block_affine = plane_block_affine,
+                               .block_affine_add = plane_block_affine_add,
                                .block_gradient = plane_block_gradient,
+                               .block_gradient_to = plane_block_gradient_to,
                                .block_normalise_gradient = plane_block_normalise_gradient,
                                .block_pool = plane_block_pool,
                                .block_max = plane_block_max};
