@@ -93,6 +93,7 @@ static void prepare(dn_hooks *hooks) {
         if (dn_hooks_choose_kernels(hooks, &error) != DPF_OK)
             note(&hooks->hooks[hooks->first], &error);
     }
+#pragma omp parallel for num_threads(hooks->threads) schedule(dynamic)
     for (size_t i = 0; i < hooks->count; ++i)
         if (hooks->hooks[i].sparse.kernels)
             sptrain_set_values(hooks->hooks[i].sparse.kernels, hooks->hooks[i].pruned);

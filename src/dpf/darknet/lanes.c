@@ -83,11 +83,18 @@ dpf_status dn_hooks_choose_kernels(dn_hooks *hooks, dpf_error *err) {
     }
     if (!worthwhile(hooks))
         no_lanes(layout);
-    for (size_t i = 0; i < hooks->count && status == DPF_OK; ++i) {
+#pragma omp parallel for num_threads(hooks->threads) schedule(dynamic)
+    for (size_t i = 0; i < hooks->count; ++i) {
         dn_hook *hook = &hooks->hooks[i];
-        const uint64_t *mask = hook->sparse.kernels ? dpf_pruner_mask(hooks->pruner, hook->tensor) : NULL;
-        if (mask)
-            status = dn_sparse_set_mask(&hook->sparse, mask, lanes_of(layout, hook), err);
+        dpf_error error;
+        if (!hook->sparse.kernels || dn_sparse_set_mask(&hook->sparse, dpf_pruner_mask(hooks->pruner, hook->tensor),
+                                                        lanes_of(layout, hook), &error) == DPF_OK)
+            continue;
+#pragma omp critical
+        {
+            *err = error;
+            status = error.status;
+        }
     }
     if (status != DPF_OK)
         no_lanes(layout);

@@ -22,7 +22,7 @@
 
 #include "conv_impl.h"
 
-enum { TILE = 4, VALUES = 36, TILES_TOGETHER = 16 };
+enum { TILE = 4, VALUES = 36, TILES_TOGETHER = 8 };
 
 static const size_t most_sums = 4 * 1024 * 1024;     /* floats: a thread adds up to these all the time */
 static const size_t most_scratch = 24 * 1024 * 1024; /* floats a thread, or lanes are not for this layer */
