@@ -119,6 +119,14 @@ static void multiply_tiles(const sptrain *sp, float *scratch, size_t count) {
                                           count, scratch + grad->at_sums + i * c * n);
 }
 
+/* Fetches what the tile at (row, column) of a map does not share with the tile above it: from one map to the next is a
+ * jump that the hardware does not foresee. */
+static void fetch_tile(const sp_side *whole, const float *map, int row, int column) {
+    for (int i = row; i < row + TILE && i < whole->h; ++i)
+        for (int j = column; j < column + TILE && j < whole->w; ++j)
+            __builtin_prefetch(map + ((size_t)i * (size_t)whole->w + (size_t)j) * SP_LANES, 0, 2);
+}
+
 /* Adds a unit in lanes; *filled: transformed tiles that wait. */
 static void add_tiles(const sptrain *sp, const float *x, const float *dy, float *scratch, size_t *filled) {
     const sp_grad *grad = &sp->grad;
@@ -133,6 +141,8 @@ static void add_tiles(const sptrain *sp, const float *x, const float *dy, float 
                 int row = k / grad->tile_columns * TILE, column = k % grad->tile_columns * TILE;
                 size_t map = (size_t)(i < of_x->maps ? i : i - of_x->maps);
                 size_t place = (map * grad->most + *filled + (size_t)(k - tile)) * SP_LANES;
+                if (i + 1 < of_x->maps)
+                    fetch_tile(of_x, x + (map + 1) * of_x->map, row, column);
                 if (i < of_x->maps)
                     loops->transform_x(x + map * of_x->map, of_x->h, of_x->w, row - pad, column - pad,
                                        scratch + grad->at_x + place, grad->x_pitch);
