@@ -67,13 +67,13 @@ static int remove_pictures(void **state) {
 
 static int dense_kernels; /* of networks that are opened */
 
-/* Opens [net] + the body + [dpf] (either may be empty) with weights and state, or NULL. */
+/* Opens [net] (of a key given twice the first counts) + the body + [dpf] with weights and state, or NULL. */
 static dn_net *open_with(const char *net_keys, const char *dpf, uint64_t seed, const char *weights, int clear,
                          const dpf_state *found, dpf_status expected) {
     char text[4096], path[128];
     int length = snprintf(text, sizeof text,
-                          "[net]\nbatch=8\nsubdivisions=1\nheight=32\nwidth=32\nchannels=3\nmax_crop=40\n"
-                          "learning_rate=0.05\nmax_batches=200\nmomentum=0.9\ndecay=0.001\n%s\n%s%s",
+                          "[net]\n%s\nbatch=8\nsubdivisions=1\nheight=32\nwidth=32\nchannels=3\nmax_crop=40\n"
+                          "learning_rate=0.05\nmax_batches=200\nmomentum=0.9\ndecay=0.001\n%s%s",
                           net_keys, body, dpf);
     snprintf(path, sizeof path, "%s/net.cfg", folder);
     dpf_error err = {0};
@@ -231,9 +231,8 @@ static void test_sparse_kernels(void **state) {
         skip();
     static const char *const keys[] = {"batch=64\nsubdivisions=2", "batch=8\nsubdivisions=2", "batch=32"};
     static const char dpf[] = "[dpf]\nsparsity=0.9\nschedule=constant\nupdate_every=8\n";
-    static const int sides[] = {32, 32, 48, 24};
+    static const int sides[] = {32, 32, 48, 24}, batches[] = {32, 4, 32};
     for (int k = 0; k < 3; ++k) {
-        dense_kernels = 0;
         dn_net *sparse = open_net(keys[k], dpf, 3);
         dense_kernels = 1;
         dn_net *dense = open_net(keys[k], dpf, 3);
@@ -244,11 +243,12 @@ static void test_sparse_kernels(void **state) {
             iterate(sparse);
             iterate(dense);
             assert_true(sparse_passes(sparse) >= 3);
+            assert_int_equal(sparse->net->batch, batches[k]);
+            assert_int_equal(sparse->hooks.hooks[0].sparse.lanes, batches[k] == 32 ? DPF_BLOCK_Y : 0);
             assert_int_equal(sparse_passes(dense), 0);
         }
-        size_t size, other_size, differ = 0;
-        char *a = saved(sparse, 1, &size), *b = saved(dense, 1, &other_size);
-        assert_int_equal(size, other_size);
+        size_t size, differ = 0;
+        char *a = saved(sparse, 1, &size), *b = saved(dense, 1, &size);
         for (size_t i = 20; i + 4 <= size; i += 4) {
             float x, y;
             memcpy(&x, a + i, 4);
@@ -441,7 +441,7 @@ static void test_going_on(void **state) {
     (void)state;
     check_going_on("", "");
     check_going_on("adam=1\nsubdivisions=2", "[dpf]\nsparsity=0.8\nend=10\nupdate_every=4\n");
-    check_going_on("", "[dpf]\nsparsity=0.8\nend=9\nupdate_every=4\nfeedback=0\n");
+    check_going_on("batch=64\nsubdivisions=2", "[dpf]\nsparsity=0.9\nend=9\nupdate_every=4\nfeedback=0\n");
 }
 
 /* Pruned weights whose dense ones are gone: the ramp starts at their zeros, and nowhere else. */
