@@ -95,7 +95,8 @@ static int is_fused(dpf_activation act) {
 /* What the output should be at one pixel, and within what. */
 static double expected(const dpf_conv_shape *s, dpf_activation act, const float *x, const float *w, const float *bias,
                        size_t image, size_t filter, size_t y, size_t xx, double *bound) {
-    double taps = (double)(s->c / s->groups) * s->size * s->size + 2;
+    int weights = s->c / s->groups * s->size * s->size;
+    double taps = (double)weights + 2;
     double magnitude, b = bias ? (double)bias[filter] : 0;
     double sum = oracle(s, x, w, image, filter, (long)y, (long)xx, &magnitude) + b;
     *bound = taps * 0x1p-24 * (magnitude + fabs(b)) * 1.2;
