@@ -17,7 +17,7 @@ fi
 mkdir -p backup
 sed "s|^backup.*|backup = backup|" "$FASHION/fashion.data" >fashion.data
 printf '%s\n' '[net]' batch=50 subdivisions=1 width=28 height=28 channels=3 learning_rate=0.05 momentum=0.9 \
-    policy=constant decay=0.0005 max_batches=120 '[convolutional]' batch_normalize=1 filters=16 size=3 stride=2 pad=1 \
+    policy=poly power=1 decay=0.0005 max_batches=240 '[convolutional]' batch_normalize=1 filters=16 size=3 stride=2 pad=1 \
     activation=leaky '[convolutional]' batch_normalize=1 filters=32 size=3 stride=1 pad=1 activation=relu \
     '[convolutional]' batch_normalize=1 filters=32 size=3 stride=1 pad=1 activation=linear '[shortcut]' from=-2 \
     activation=relu '[maxpool]' size=2 stride=2 '[convolutional]' filters=10 size=1 stride=1 activation=linear \
