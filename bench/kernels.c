@@ -15,9 +15,9 @@
  * reads and writes plain arrays and its copy of the input is timed. Weights are packed
  * beforehand for both; both add a bias and apply relu (leaky would exclude oneDNN's
  * Winograd, which cannot fuse it). A turn begins with an untimed run, so caches are
- * warm. Before the timing each result is compared with oneDNN's direct one for the same
- * weights; a sparse result that differs ends the program. An empty cell: oneDNN has no
- * such kernel. Useful GFLOP/s: two for each nonzero and output pixel.
+ * warm. Winograd is the faster of its tiles of 2x2 and 4x4. Before the timing each result is compared with oneDNN's
+ * direct one for the same weights; a sparse result that differs ends the program. An empty cell: oneDNN has no such
+ * kernel. Useful GFLOP/s: two for each nonzero and output pixel.
  */
 #include <cblas.h>
 #include <getopt.h>
@@ -40,7 +40,15 @@ int main(void) {
 #include "onednn.h"
 
 enum { SPARSITIES = 16, SAMPLES = 600, MIN_ROUNDS = 5, TIMED = 3 };
-enum { DIRECT, WINOGRAD, OPENBLAS, DENSE_KINDS, ONEDNN_KINDS = OPENBLAS, SLOTS = DENSE_KINDS + SPARSITIES };
+enum {
+    DIRECT,
+    WINOGRAD_2,
+    WINOGRAD_4,
+    OPENBLAS,
+    DENSE_KINDS,
+    ONEDNN_KINDS = OPENBLAS,
+    SLOTS = DENSE_KINDS + SPARSITIES
+};
 
 /* A sum of this many products of random numbers, rounded in two different orders, stays
  * within 1e-5 of the largest output; one wrong tap is off by more than 1e-3 of it. */
@@ -197,14 +205,16 @@ static void bench_new(bench *b, const shape *s, const options *o) {
     b->out = floats(b->out_count);
     b->want = floats(b->out_count);
     float *const arrays[TENSORS] = {b->source, b->all_weights, b->bias, NULL};
-    onednn_new(&b->onednn[DIRECT], &b->shape, arrays, dnnl_convolution_direct);
-    onednn_new(&b->onednn[WINOGRAD], &b->shape, arrays, dnnl_convolution_winograd);
+    onednn_new(&b->onednn[DIRECT], &b->shape, arrays, dnnl_convolution_direct, "");
+    onednn_new(&b->onednn[WINOGRAD_2], &b->shape, arrays, dnnl_convolution_winograd, "2x3");
+    onednn_new(&b->onednn[WINOGRAD_4], &b->shape, arrays, dnnl_convolution_winograd, "4x3");
     onednn_result(&b->onednn[DIRECT], b->all_weights, b->want);
     blas_new(b, o->threads);
-    if (b->onednn[WINOGRAD].primitive) {
-        onednn_result(&b->onednn[WINOGRAD], b->all_weights, b->out);
-        b->onednn[WINOGRAD].error = difference(b->out, b->want, b->out_count);
-    }
+    for (int i = WINOGRAD_2; i <= WINOGRAD_4; i++)
+        if (b->onednn[i].primitive) {
+            onednn_result(&b->onednn[i], b->all_weights, b->out);
+            b->onednn[i].error = difference(b->out, b->want, b->out_count);
+        }
     for (size_t i = 0; i < o->sparsities; i++)
         sparse_new(b, i, o);
     /* dense is timed with all its weights */
@@ -219,8 +229,8 @@ static void bench_free(bench *b) {
     dense_call_free(b->blas.call);
     dense_free(b->blas.dense);
     free(b->blas.scratch);
-    onednn_free(&b->onednn[DIRECT]);
-    onednn_free(&b->onednn[WINOGRAD]);
+    for (int i = 0; i < ONEDNN_KINDS; i++)
+        onednn_free(&b->onednn[i]);
     float *arrays[] = {b->source, b->all_weights, b->weights, b->keep, b->bias, b->out, b->want};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(arrays[i]);
@@ -258,6 +268,10 @@ static void measure(bench *b, const options *o) {
     }
 }
 
+static int faster_winograd(const bench *b) {
+    return b->slots[WINOGRAD_4].least < b->slots[WINOGRAD_2].least ? WINOGRAD_4 : WINOGRAD_2;
+}
+
 static void print_head(const options *o) {
     char line[256];
     FILE *file = fopen("/proc/cpuinfo", "r");
@@ -284,7 +298,8 @@ static void print_number(double x, const char *format) {
 }
 
 static void print_rows(const bench *b, const shape *s, const options *o) {
-    const slot *direct = &b->slots[DIRECT], *winograd = &b->slots[WINOGRAD];
+    const int faster = faster_winograd(b);
+    const slot *direct = &b->slots[DIRECT], *winograd = &b->slots[faster];
     double pixels = (double)b->out_count / (double)s->n;
     char name[NAME];
     for (size_t i = 0; i < o->sparsities; i++) {
@@ -304,15 +319,15 @@ static void print_rows(const bench *b, const shape *s, const options *o) {
         print_number(2 * (double)b->weight_count * pixels / direct->least * 1e-6, "%.1f");
         print_number(b->sparse[i].pack_ms, "%.3f");
         printf("%zu,%zu,%d,", info->tile, info->block, info->in_place);
-        print_number(b->onednn[WINOGRAD].primitive ? b->onednn[WINOGRAD].error : INFINITY, "%.1e");
-        printf("%s,%s\n", b->onednn[DIRECT].name, b->onednn[WINOGRAD].name);
+        print_number(b->onednn[faster].primitive ? b->onednn[faster].error : INFINITY, "%.1e");
+        printf("%s,%s\n", b->onednn[DIRECT].name, b->onednn[faster].name);
     }
     fflush(stdout);
 }
 
 static void add(summary *sum, const bench *b, int shape_index, size_t i) {
     double mine = b->slots[DENSE_KINDS + i].least, direct = b->slots[DIRECT].least;
-    double winograd = b->slots[WINOGRAD].least;
+    double winograd = b->slots[faster_winograd(b)].least;
     sum->direct += log(direct / mine);
     sum->best += log(fmin(direct, winograd) / mine);
     if (isfinite(winograd)) {

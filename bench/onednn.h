@@ -10,6 +10,7 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dpf/kernels/conv.h"
 
@@ -83,8 +84,28 @@ static layouts layouts_of(const dpf_conv_shape *s, int any) {
     return l;
 }
 
-/* arrays: plain source, weights and bias, which are copied. */
-static void onednn_new(onednn *d, const dpf_conv_shape *s, float *const arrays[TENSORS], dnnl_alg_kind_t kind) {
+/* The first of oneDNN's offers whose name contains `part`; NULL when there is none. */
+static dnnl_primitive_desc_t offer(const dnnl_convolution_desc_t *desc, const char *part) {
+    dnnl_primitive_desc_iterator_t offers;
+    dnnl_primitive_desc_t found = NULL;
+    if (dnnl_primitive_desc_iterator_create(&offers, desc, attributes, engine, NULL) != dnnl_success)
+        return NULL;
+    do {
+        const char *name = "";
+        dnnl_primitive_desc_t pd = dnnl_primitive_desc_iterator_fetch(offers);
+        check(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name), "name");
+        if (strstr(name, part))
+            found = pd;
+        else
+            dnnl_primitive_desc_destroy(pd);
+    } while (!found && dnnl_primitive_desc_iterator_next(offers) == dnnl_success);
+    dnnl_primitive_desc_iterator_destroy(offers);
+    return found;
+}
+
+/* arrays: plain source, weights and bias, which are copied. part: of the kernel's name. */
+static void onednn_new(onednn *d, const dpf_conv_shape *s, float *const arrays[TENSORS], dnnl_alg_kind_t kind,
+                       const char *part) {
     static const dnnl_query_t query[TENSORS] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_weights_md,
                                                 dnnl_query_dst_md};
     layouts plain = layouts_of(s, 0), any = layouts_of(s, 1);
@@ -95,7 +116,7 @@ static void onednn_new(onednn *d, const dpf_conv_shape *s, float *const arrays[T
     *d = (onednn){.shape = *s};
     if (dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, kind, &any.of[SOURCE], &any.of[WEIGHTS],
                                            &any.of[BIAS], &any.of[OUT], strides, pads, pads) != dnnl_success ||
-        dnnl_primitive_desc_create(&pd, &desc, attributes, engine, NULL) != dnnl_success) {
+        !(pd = offer(&desc, part))) {
         if (kind == dnnl_convolution_direct)
             fail("oneDNN", "no direct convolution for a shape");
         return;

@@ -48,7 +48,7 @@ dpf_status dense_new(dense **out, const dense_shape *s, dpf_activation act, cons
     d->info.lanes_in = d->info.lanes_out = 1;
 #ifndef DPF_NO_DNNL
     if (kind != DENSE_BLAS)
-        status = dense_dnnl_create(d, s, size, act, weights, bias, kind == DENSE_WINOGRAD ? kind : DENSE_DIRECT, err);
+        status = dense_dnnl_create(d, s, size, act, weights, bias, kind == DENSE_AUTO ? DENSE_DIRECT : kind, err);
 #else
     if (kind != DENSE_BLAS)
         status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "this program was built without oneDNN");

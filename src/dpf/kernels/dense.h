@@ -13,12 +13,14 @@
  * allocates nothing here (oneDNN and OpenBLAS make and free small things inside).
  *
  * With oneDNN: its direct convolutions in the layout that is fastest for them, or
- * Winograd's F(4x4, 3x3). Without it, or where it cannot: im2col in bands and OpenBLAS,
+ * Winograd's F(2x2, 3x3) or F(4x4, 3x3). Without it, or where it cannot: im2col in bands and OpenBLAS,
  * on as many threads as OpenBLAS has been told to use, whatever `threads` says.
  *
- * Winograd multiplies less and rounds more: its transforms have factors up to 8. A value
- * is off by at most 2e-5 of the largest of the result (direct: 2e-6), up to 1024
- * channels; tests hold both bounds. Its transformed weights take 4 times the memory.
+ * Winograd multiplies less and rounds more: 16 products for a tile of 2x2 outputs, whose
+ * transforms add and halve; 36 for one of 4x4, whose transforms have factors up to 8. A
+ * value is off by at most 4e-6 and 2e-5 of the largest of the result (direct: 2e-6), up to
+ * 1024 channels; tests hold all three bounds. Transformed weights take 16/9 and 4 times the
+ * memory.
  */
 #ifndef DPF_KERNELS_DENSE_H
 #define DPF_KERNELS_DENSE_H
@@ -38,8 +40,9 @@ typedef struct dense_shape {
 typedef enum dense_kind {
     DENSE_AUTO = 0, /* direct, else BLAS */
     DENSE_DIRECT = 1,
-    DENSE_WINOGRAD = 2, /* AVX-512, 3x3 with stride 1 */
-    DENSE_BLAS = 3      /* any shape */
+    DENSE_WINOGRAD_2 = 2, /* tiles of 2x2; AVX-512, 3x3 with stride 1 */
+    DENSE_WINOGRAD_4 = 3, /* tiles of 4x4; the same */
+    DENSE_BLAS = 4        /* any shape */
 } dense_kind;
 
 typedef struct dense dense;

@@ -10,7 +10,8 @@
  * product on plain arrays. Primitives are shared by all calls: scratch is the caller's.
  *
  * Winograd's is there in blocks of 16 only, and fuses of the activations here none but
- * relu.
+ * relu. Asked for it, oneDNN offers one tile size after the other: which is faster it does
+ * not know.
  */
 #include "dense_impl.h"
 
@@ -182,9 +183,33 @@ static const char *compiled_name(dnnl_primitive_desc_t pd) {
     return name;
 }
 
+static int is_winograd(dense_kind kind) {
+    return kind == DENSE_WINOGRAD_2 || kind == DENSE_WINOGRAD_4;
+}
+
+/* The first of oneDNN's offers that is a compiled kernel of that kind; NULL when none is. */
+static dnnl_primitive_desc_t first_offer(const dnnl_dense *d, const dnnl_convolution_desc_t *desc, dense_kind kind,
+                                         int blocked, dnnl_primitive_attr_t attr) {
+    const char *part = kind == DENSE_WINOGRAD_2 ? "wino_2x3" : kind == DENSE_WINOGRAD_4 ? "wino_4x3" : "";
+    dnnl_primitive_desc_iterator_t offers;
+    dnnl_primitive_desc_t found = NULL;
+    if (dnnl_primitive_desc_iterator_create(&offers, desc, attr, d->engine, NULL) != dnnl_success)
+        return NULL;
+    do {
+        dnnl_primitive_desc_t pd = dnnl_primitive_desc_iterator_fetch(offers);
+        const char *name = pd ? compiled_name(pd) : "";
+        if (name[0] && strstr(name, part) && !(blocked && strstr(name, "gemm")))
+            found = pd;
+        else if (pd)
+            dnnl_primitive_desc_destroy(pd);
+    } while (!found && is_winograd(kind) && dnnl_primitive_desc_iterator_next(offers) == dnnl_success);
+    dnnl_primitive_desc_iterator_destroy(offers);
+    return found;
+}
+
 /* One pair of layouts; NULL when oneDNN has no compiled kernel for it. */
 static dnnl_primitive_desc_t try_layout(const dnnl_dense *d, const dense_shape *s, const int out[2], layout_pair lanes,
-                                        dnnl_alg_kind_t algorithm, dnnl_primitive_attr_t attr) {
+                                        dense_kind kind, dnnl_primitive_attr_t attr) {
     const int in_shape[4] = {s->batch, s->c, s->h, s->w}, out_shape[4] = {s->batch, s->n, out[0], out[1]};
     dnnl_dims_t plain = {s->n, s->c, s->size, s->size}, bias = {s->n};
     dnnl_dims_t grouped = {s->groups, s->n / s->groups, s->c / s->groups, s->size, s->size};
@@ -195,27 +220,21 @@ static dnnl_primitive_desc_t try_layout(const dnnl_dense *d, const dense_shape *
     after[1] = (out[1] - 1) * s->stride_x + span - s->w - s->pad;
     dnnl_memory_desc_t x, y, w, b;
     dnnl_convolution_desc_t desc;
-    dnnl_primitive_desc_t pd = NULL;
+    const dnnl_alg_kind_t algorithm = is_winograd(kind) ? dnnl_convolution_winograd : dnnl_convolution_direct;
     if (!array_md(&x, in_shape, lanes.in ? lanes.in : (size_t)s->c) ||
         !array_md(&y, out_shape, lanes.out ? lanes.out : (size_t)s->n) ||
         dnnl_memory_desc_init_by_tag(&w, s->groups > 1 ? 5 : 4, s->groups > 1 ? grouped : plain, dnnl_f32,
                                      dnnl_format_tag_any) != dnnl_success ||
         dnnl_memory_desc_init_by_tag(&b, 1, bias, dnnl_f32, dnnl_a) != dnnl_success ||
         dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &x, &w, &b, &y, strides,
-                                                   dilates, before, after) != dnnl_success ||
-        dnnl_primitive_desc_create(&pd, &desc, attr, d->engine, NULL) != dnnl_success)
+                                                   dilates, before, after) != dnnl_success)
         return NULL;
-    const char *name = compiled_name(pd);
-    int blocked = lanes.out != 1;
-    if (name[0] && !(blocked && strstr(name, "gemm")))
-        return pd;
-    dnnl_primitive_desc_destroy(pd);
-    return NULL;
+    return first_offer(d, &desc, kind, lanes.out != 1, attr);
 }
 
 static dnnl_primitive_desc_t choose_layout(const dnnl_dense *d, const dense_shape *s, const int out[2],
                                            dpf_activation fused, dense_kind kind, layout_pair *chosen) {
-    const int few = s->c <= FEW_CHANNELS && s->groups == 1, winograd = kind == DENSE_WINOGRAD;
+    const int few = s->c <= FEW_CHANNELS && s->groups == 1, winograd = is_winograd(kind);
     const layout_pair direct[] = {{few ? 1 : 16, 16}, {few ? 1 : 8, 8}, {0, 0}, {16, 16}, {8, 8}, {1, 1}};
     const layout_pair blocks[] = {{16, 16}}, *pairs = winograd ? blocks : direct;
     const size_t count = winograd ? 1 : sizeof direct / sizeof *direct;
@@ -223,7 +242,7 @@ static dnnl_primitive_desc_t choose_layout(const dnnl_dense *d, const dense_shap
     dnnl_primitive_desc_t pd = NULL;
     for (size_t i = 0; attr && !pd && i < count; ++i) {
         *chosen = pairs[i];
-        pd = try_layout(d, s, out, pairs[i], winograd ? dnnl_convolution_winograd : dnnl_convolution_direct, attr);
+        pd = try_layout(d, s, out, pairs[i], kind, attr);
     }
     if (attr)
         dnnl_primitive_attr_destroy(attr);
@@ -302,7 +321,7 @@ dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], d
                              const float *bias, dense_kind kind, dpf_error *err) {
     int threads;
     layout_pair lanes;
-    const dpf_activation fused = kind == DENSE_WINOGRAD && act != DPF_RELU ? DPF_LINEAR_ACT : act;
+    const dpf_activation fused = is_winograd(kind) && act != DPF_RELU ? DPF_LINEAR_ACT : act;
     dnnl_dense *state = begin(d, &threads, err);
     if (!state)
         return DPF_ERR_MEMORY;

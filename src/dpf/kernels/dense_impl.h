@@ -31,7 +31,7 @@ struct dense_call {
 };
 
 /* Each fills backend, state, info and act of *d. `out` is the output's height and width. kind:
- * DENSE_DIRECT or DENSE_WINOGRAD. */
+ * DENSE_DIRECT or one of Winograd's. */
 dpf_status dense_blas_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dpf_error *err);
 #ifndef DPF_NO_DNNL

@@ -7,8 +7,8 @@
  *   sparse    what spconv models for this density
  *   direct    1/15 a product
  *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
- *             of 4x4, as oneDNN chooses; 0.4 or 1.5 for each value that is transformed, there
- *             and back; 0.7 for each transformed weight, which comes from memory
+ *             of 4x4; 0.4 or 1.5 for each value that is transformed, there and back; 0.7 for
+ *             each transformed weight, which comes from memory
  *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
  *   all       1 for each float of input or output that needs another layout
  *   dense     0.35 for each float of output where a maxpool follows that a sparse kernel does on the way;
@@ -16,7 +16,8 @@
  *
  * Sparse is looked at only below a density of 0.75, where it could win, and for
  * depthwise layers, which OpenBLAS is bad at. OpenBLAS is looked at where oneDNN cannot
- * do a layer, and in measuring.
+ * do a layer: it is no match for oneDNN's kernels, and its threads, which go on spinning
+ * for a while, disturb what is measured after it.
  */
 #include "choose.h"
 
@@ -32,12 +33,10 @@
 #define RELAYOUT_CYCLES 1
 #define POOL_CYCLES 0.35
 #define CYCLES_A_MS 3e6
-enum { TURNS = 2 };
-#define BLAS_HANDICAP 1.2 /* of its measured time: beside other kernels its threads have to be woken */
 
-typedef enum candidate { SPARSE, DIRECT, WINOGRAD, BLAS, CANDIDATES } candidate;
-static const char *const names[CANDIDATES] = {"sparse", "direct", "Winograd", "OpenBLAS"};
-static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO, DENSE_DIRECT, DENSE_WINOGRAD, DENSE_BLAS};
+typedef enum candidate { SPARSE, DIRECT, WINOGRAD_2, WINOGRAD_4, BLAS, CANDIDATES } candidate;
+static const char *const names[CANDIDATES] = {"sparse", "direct", "Winograd 2x2", "Winograd 4x4", "OpenBLAS"};
+static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO, DENSE_DIRECT, DENSE_WINOGRAD_2, DENSE_WINOGRAD_4, DENSE_BLAS};
 
 void rt_choice_free(rt_choice *choice) {
     dense_free(choice->dense);
@@ -80,20 +79,17 @@ static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
            side * side * channels * filters * 0.7;
 }
 
-/* kernel: its name, which says how large Winograd's tiles are; NULL where that is not known: the better one. */
-static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind, const char *kernel) {
+static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) {
     const dpf_graph_layer *l = c->l;
     const double products = (double)b->model->batch * l->multiply_adds;
-    if (kind == WINOGRAD && !kernel)
-        return fmin(winograd_cycles(b, c, 2), winograd_cycles(b, c, 4));
-    if (kind == WINOGRAD)
-        return winograd_cycles(b, c, strstr(kernel, "4x3") ? 4 : 2);
+    if (kind == WINOGRAD_2 || kind == WINOGRAD_4)
+        return winograd_cycles(b, c, kind == WINOGRAD_4 ? 4 : 2);
     if (kind == DIRECT)
         return products / DIRECT_SPEED;
     return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
 }
 
-static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cycles) {
+static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out) {
     const dpf_graph_layer *l = c->l;
     float *spread = NULL; /* weights that are here without their zeros */
     if (b->rows && !(spread = rt_floats(b, l->weights)))
@@ -114,7 +110,6 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
     out->lanes_out = info.lanes_out;
     out->scratch = info.scratch;
     out->bytes = info.bytes;
-    *cycles = dense_cycles(b, c, kind, info.name);
     return DPF_OK;
 }
 
@@ -123,20 +118,11 @@ static double pool_cycles(const rt_build *b, const rt_conv *c, int pooled) {
     return c->pool && !pooled ? POOL_CYCLES * floats_of(b, c, 1) : 0;
 }
 
-static dpf_status measure(rt_build *b, const rt_conv *c, candidate kind, const rt_choice *choice, double *ms) {
-    RT_TRY(rt_measure(b, c, choice, ms));
-    *ms *= kind == BLAS ? BLAS_HANDICAP : 1;
-    *ms += pool_cycles(b, c, choice->pooled) / CYCLES_A_MS / b->model->threads;
-    return DPF_OK;
-}
-
-/* One candidate and its cost, in Mcycles or milliseconds. */
+/* One candidate and what the model says of it, in Mcycles. */
 static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cost) {
-    double cycles;
+    double cycles = kind == SPARSE ? 0 : dense_cycles(b, c, kind);
     *out = (rt_choice){.dense = NULL};
-    RT_TRY(kind == SPARSE ? make_sparse(b, c, out, &cycles) : make_dense(b, c, kind, out, &cycles));
-    if (b->model->tune)
-        return measure(b, c, kind, out, cost);
+    RT_TRY(kind == SPARSE ? make_sparse(b, c, out, &cycles) : make_dense(b, c, kind, out));
     const size_t lanes = b->model->arrays[c->in].lanes;
     if (lanes != out->lanes_in)
         cycles += RELAYOUT_CYCLES * floats_of(b, c, 0);
@@ -159,7 +145,9 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
         out[n++] = SPARSE;
         break;
     case DPF_KERNELS_WINOGRAD:
-        out[n++] = WINOGRAD;
+        *first = 0;
+        out[n++] = WINOGRAD_2;
+        out[n++] = WINOGRAD_4;
         break;
     case DPF_KERNELS_BLAS:
         out[n++] = BLAS;
@@ -172,40 +160,32 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
         if (b->model->kernels == DPF_KERNELS_AUTO &&
             (depthwise || c->pool || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
             out[n++] = SPARSE;
-        out[n++] = WINOGRAD;
+        out[n++] = WINOGRAD_2;
+        out[n++] = WINOGRAD_4;
     }
     out[n++] = DIRECT;
     out[n++] = BLAS;
     return n;
 }
 
-/* Is it needless to make this one? OpenBLAS is no match for oneDNN's kernels: without measuring it stands in for
- * them only. Others are left when the model says that they cannot win, which spares the time and the memory of their
- * weights; *cost is then what it says. */
+/* Is it needless to make this one, beside those that are there? Where nothing is measured, a dense one is left when
+ * the model says that it cannot win, which spares the time and the memory of its weights; *cost is then what it
+ * says. */
 static int skips(const rt_build *b, const rt_conv *c, candidate kind, double least, double *cost) {
+    const dpf_graph_layer *l = c->l;
+    const int winograd = isfinite(cost[WINOGRAD_2]) || isfinite(cost[WINOGRAD_4]);
+    if (kind == BLAS)
+        return isfinite(cost[DIRECT]) || winograd;
+    if (kind == DIRECT && b->model->kernels == DPF_KERNELS_WINOGRAD)
+        return winograd;
     if (b->model->tune || kind == SPARSE)
         return 0;
-    if (kind == BLAS)
-        return isfinite(cost[DIRECT]) || isfinite(cost[WINOGRAD]);
-    const double best = (dense_cycles(b, c, kind, NULL) + pool_cycles(b, c, 0)) / 1e6;
+    const double best = (dense_cycles(b, c, kind) + pool_cycles(b, c, 0)) / 1e6;
     if (best < least)
         return 0;
-    if (kind == DIRECT || (c->l->size == 3 && c->l->stride_x == 1 && c->l->stride_y == 1 && c->l->groups == 1))
+    if (kind == DIRECT || (l->size == 3 && l->stride_x == 1 && l->stride_y == 1 && l->groups == 1))
         cost[kind] = best;
     return 1;
-}
-
-/* Two that were measured as about equally fast are measured again by turns: a short time is easily disturbed. */
-static dpf_status again(rt_build *b, const rt_conv *c, const candidate kind[2], const rt_choice *const choice[2],
-                        double *cost) {
-    double *one = &cost[kind[0]], *other = &cost[kind[1]];
-    for (int turn = 0; turn < TURNS && *one < 3 * *other && *other < 3 * *one; ++turn)
-        for (int i = 0; i < 2; ++i) {
-            double ms;
-            RT_TRY(measure(b, c, kind[i], choice[i], &ms));
-            cost[kind[i]] = fmin(cost[kind[i]], ms);
-        }
-    return DPF_OK;
 }
 
 static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_choice *chosen) {
@@ -226,37 +206,62 @@ static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_
     }
 }
 
+/* What has been made so far; without measuring it is never more than two. */
+typedef struct made {
+    rt_choice choice[CANDIDATES];
+    candidate kind[CANDIDATES];
+    size_t count;
+} made;
+
+/* Keeps the cheapest alone. */
+static void keep_best(made *m, const double *cost) {
+    for (size_t i = 1; i < m->count; ++i) {
+        const size_t worse = cost[m->kind[i]] < cost[m->kind[0]] ? 0 : i;
+        rt_choice_free(&m->choice[worse]);
+        if (worse == 0) {
+            m->choice[0] = m->choice[i];
+            m->kind[0] = m->kind[i];
+        }
+    }
+    m->count = m->count > 0;
+}
+
+/* Puts milliseconds in the place of what the model says. */
+static dpf_status measure(rt_build *b, const rt_conv *c, const made *m, double *cost) {
+    double ms[CANDIDATES];
+    RT_TRY(rt_measure(b, c, m->choice, m->count, ms));
+    for (size_t i = 0; i < m->count; ++i)
+        cost[m->kind[i]] = ms[i] + pool_cycles(b, c, m->choice[i].pooled) / CYCLES_A_MS / b->model->threads;
+    return DPF_OK;
+}
+
 dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
     candidate order[CANDIDATES];
-    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY};
-    candidate best = CANDIDATES; /* none yet */
+    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
     int first;
     const size_t count = list(b, c, order, &first);
+    made m = {.count = 0};
     dpf_status status = DPF_ERR_UNSUPPORTED;
-    *out = (rt_choice){.dense = NULL};
-    for (size_t i = 0; i < count && !(first && best < CANDIDATES); ++i) {
-        rt_choice made;
-        const candidate kinds_now[2] = {best, order[i]};
-        const rt_choice *const both[2] = {out, &made};
-        if (best < CANDIDATES && skips(b, c, order[i], cost[best], cost))
+    for (size_t i = 0; i < count && !(first && m.count); ++i) {
+        if (m.count && skips(b, c, order[i], cost[m.kind[0]], cost))
             continue;
-        status = make(b, c, order[i], &made, &cost[order[i]]);
-        if (!status && best < CANDIDATES && b->model->tune)
-            status = again(b, c, kinds_now, both, cost);
-        if (!status && (best == CANDIDATES || cost[order[i]] < cost[best])) {
-            best = order[i];
-            rt_choice_free(out);
-            *out = made;
-        } else {
-            rt_choice_free(&made);
-        }
+        m.kind[m.count] = order[i];
+        status = make(b, c, order[i], &m.choice[m.count], &cost[order[i]]);
         if (status && status != DPF_ERR_UNSUPPORTED)
             break;
+        m.count += !status;
+        if (!b->model->tune)
+            keep_best(&m, cost);
     }
-    if ((status && status != DPF_ERR_UNSUPPORTED) || best == CANDIDATES) {
+    if (m.count)
+        status = status == DPF_ERR_UNSUPPORTED ? DPF_OK : status;
+    if (!status && b->model->tune && m.count > 1)
+        status = measure(b, c, &m, cost);
+    keep_best(&m, cost);
+    *out = m.choice[0];
+    if (status)
         rt_choice_free(out);
-        return status;
-    }
-    say_why(b, c, cost, out);
-    return DPF_OK;
+    else
+        say_why(b, c, cost, out);
+    return status;
 }

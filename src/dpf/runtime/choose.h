@@ -23,15 +23,15 @@ typedef struct rt_choice {
     spconv *sparse;
     size_t lanes_in, lanes_out, scratch, bytes;
     int pooled;                /* 1: the kernel does the maxpool */
-    char kernel[64], why[128]; /* as in rt_step */
+    char kernel[64], why[160]; /* as in rt_step */
 } rt_choice;
 
 /* Makes what may serve and keeps the cheapest, by the model's options. On failure *out holds nothing. */
 dpf_status rt_choose(rt_build *b, const rt_conv *conv, rt_choice *out);
 void rt_choice_free(rt_choice *choice); /* safe on a zeroed struct, and twice */
 
-/* tune.c: milliseconds of a run on this machine, with the conversion that its input needs; the least of
- * some runs. */
-dpf_status rt_measure(rt_build *b, const rt_conv *conv, const rt_choice *choice, double *ms);
+/* tune.c: milliseconds of a run of each on this machine, with the conversion that its input needs; the least of
+ * some runs, which take turns. */
+dpf_status rt_measure(rt_build *b, const rt_conv *conv, const rt_choice *choices, size_t count, double *ms);
 
 #endif

@@ -60,7 +60,7 @@ struct rt_step {
     spconv *sparse;
     float *weights, *bias; /* of this step's own function */
     double multiply_adds, useful;
-    char kernel[64], why[128];
+    char kernel[64], why[160];
 };
 
 /* An array that can be read after a run. */

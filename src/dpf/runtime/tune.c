@@ -2,6 +2,10 @@
  *
  * How long a convolution takes on this machine: the least of some runs on arrays of its
  * size. The values do not matter for the time, as long as they are ordinary numbers.
+ *
+ * The kernels of a layer take turns, one run each: whatever disturbs the machine for a
+ * while meets all of them, and weights come from where they come from in a network, in
+ * which other layers run in between, and not from the nearest cache.
  */
 #include "choose.h"
 
@@ -10,8 +14,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LEAST_RUNS = 3, MOST_RUNS = 30 };
-#define LEAST_MS 4.0 /* to spend on one candidate, at least */
+enum { LEAST_TURNS = 4, MOST_TURNS = 50 };
+#define LEAST_MS 6.0 /* to spend on each kernel, at least */
+#define HOPELESS 3.0 /* times as slow as the fastest: has no more turns; what disturbs makes it 2 */
 
 typedef struct bench {
     float *in, *before, *out, *scratch; /* before: the input in the layout that it has */
@@ -66,32 +71,56 @@ static dpf_status run(const bench *t, const rt_choice *choice) {
     return DPF_OK;
 }
 
-static dpf_status measure(rt_build *b, const bench *t, const rt_choice *choice, double *ms) {
-    dpf_status status = run(t, choice);
-    const double begin = now_ms();
-    *ms = INFINITY;
-    for (int i = 0; i < MOST_RUNS && !status && (i < LEAST_RUNS || now_ms() - begin < LEAST_MS); ++i) {
+/* One run of each that is not hopeless. */
+static dpf_status turn(const bench *t, const rt_choice *choices, size_t count, double *ms) {
+    double least = INFINITY;
+    for (size_t i = 0; i < count; ++i)
+        least = fmin(least, ms[i]);
+    for (size_t i = 0; i < count; ++i) {
+        if (ms[i] > HOPELESS * least && isfinite(ms[i]))
+            continue;
         const double start = now_ms();
-        status = run(t, choice);
-        *ms = fmin(*ms, now_ms() - start);
+        RT_TRY(run(&t[i], &choices[i]));
+        ms[i] = fmin(ms[i], now_ms() - start);
+    }
+    return DPF_OK;
+}
+
+static dpf_status measure(rt_build *b, const bench *t, const rt_choice *choices, size_t count, double *ms) {
+    const double begin = now_ms();
+    dpf_status status = DPF_OK;
+    for (size_t i = 0; i < count; ++i)
+        ms[i] = INFINITY;
+    for (int i = 0; i < MOST_TURNS && !status; ++i) {
+        if (i >= LEAST_TURNS && now_ms() - begin > LEAST_MS * (double)count)
+            break;
+        status = turn(t, choices, count, ms);
     }
     return status ? rt_fail(b, status, "could not be run by oneDNN") : DPF_OK;
 }
 
-dpf_status rt_measure(rt_build *b, const rt_conv *c, const rt_choice *choice, double *ms) {
-    bench t = {.in = NULL};
+static void clear(bench *t) {
+    dense_call_free(t->call);
+    dense_call_free(t->convert);
+    dense_free(t->relayout);
+    free(t->in);
+    free(t->before);
+    free(t->out);
+    free(t->scratch);
+}
+
+dpf_status rt_measure(rt_build *b, const rt_conv *c, const rt_choice *choices, size_t count, double *ms) {
+    bench *t = calloc(count, sizeof *t);
     const int threads = omp_get_max_threads();
-    dpf_status status = prepare(b, c, choice, &t);
+    dpf_status status = t ? DPF_OK : dpf_fail_memory(b->err, count * sizeof *t, "a measurement");
+    for (size_t i = 0; i < count && !status; ++i)
+        status = prepare(b, c, &choices[i], &t[i]);
     omp_set_num_threads(b->model->threads); /* oneDNN's */
     if (!status)
-        status = measure(b, &t, choice, ms);
+        status = measure(b, t, choices, count, ms);
     omp_set_num_threads(threads);
-    dense_call_free(t.call);
-    dense_call_free(t.convert);
-    dense_free(t.relayout);
-    free(t.in);
-    free(t.before);
-    free(t.out);
-    free(t.scratch);
+    for (size_t i = 0; t && i < count; ++i)
+        clear(&t[i]);
+    free(t);
     return status;
 }
