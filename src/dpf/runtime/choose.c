@@ -2,13 +2,14 @@
  *
  * The kernel of a convolution: dense or sparse, measured (tune) or by a small model in
  * processor cycles on one thread (all share their work alike), fitted to the processor
- * that spconv's model was fitted to, AMD's Zen 4, which adds 16 products a cycle:
+ * that spconv's model was fitted to, AMD's Zen 4, which adds 16 products a cycle (Winograd's
+ * two tile sizes to each other on Zen 5):
  *
  *   sparse    what spconv models for this density
  *   direct    1/15 a product
  *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
- *             of 4x4; 0.4 or 1.5 for each value that is transformed, there and back; 0.7 for
- *             each transformed weight, which comes from memory
+ *             of 4x4; 0.4 or 1.2 for each value that is transformed, there and back; 0.7 or
+ *             1.2 for each transformed weight, which comes from memory
  *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
  *   all       1 for each float of input or output that needs another layout
  *   dense     0.35 for each float of output where a maxpool follows that a sparse kernel does on the way;
@@ -75,8 +76,8 @@ static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
     const double side = tile + 2, filters = l->filters, channels = l->c;
     const int down = (l->out_h + tile - 1) / tile, across = (l->out_w + tile - 1) / tile;
     const double values = side * side * (double)b->model->batch * (double)down * (double)across;
-    return values * channels * filters / DIRECT_SPEED + values * (channels + filters) * (tile == 4 ? 1.5 : 0.4) +
-           side * side * channels * filters * 0.7;
+    return values * channels * filters / DIRECT_SPEED + values * (channels + filters) * (tile == 4 ? 1.2 : 0.4) +
+           side * side * channels * filters * (tile == 4 ? 1.2 : 0.7);
 }
 
 static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) {
