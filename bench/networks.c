@@ -2,7 +2,8 @@
  *
  * networks ROUNDS CFG...: whole networks by our runtime, dense and sparse, on one thread
  * and on all, against the forward pass of Darknet as it is installed, in one interleaved
- * run; batch 1, random weights, of which the smallest of each prunable layer are zeros.
+ * run; batch 1, random weights, of which that share of each prunable layer is zeros, or
+ * (kernels "auto one ranking") of all of them together, the smallest, as in training.
  * Writes CSV:
  *
  *   network, threads, sparsity (%), kernels    what runs; "libdarknet": the rival
@@ -28,15 +29,22 @@
 #include "dpf/kernels/cpu.h"
 #include "timing.h"
 
-enum { MOST_ROUNDS = 200, INNER = 4, KINDS = 5, CASES = 1 + 2 * KINDS, DIRECT = 0, DENSE = 1, OTHERS = 3 };
+enum { MOST_ROUNDS = 200, INNER = 4, KINDS = 8, CASES = 1 + 2 * KINDS, DIRECT = 0, DENSE = 1, OTHERS = 3 };
 
 static const struct {
     const char *name;
     dpf_kernels kernels;
     double sparsity;
+    int global;
 } kinds[KINDS] = {
-    {"direct", DPF_KERNELS_DIRECT, 0}, {"dense", DPF_KERNELS_DENSE, 0},  {"auto", DPF_KERNELS_AUTO, 0.8},
-    {"auto", DPF_KERNELS_AUTO, 0.9},   {"auto", DPF_KERNELS_AUTO, 0.95},
+    {"direct", DPF_KERNELS_DIRECT, 0, 0},
+    {"dense", DPF_KERNELS_DENSE, 0, 0},
+    {"auto", DPF_KERNELS_AUTO, 0.8, 0},
+    {"auto", DPF_KERNELS_AUTO, 0.9, 0},
+    {"auto", DPF_KERNELS_AUTO, 0.95, 0},
+    {"auto one ranking", DPF_KERNELS_AUTO, 0.8, 1},
+    {"auto one ranking", DPF_KERNELS_AUTO, 0.9, 1},
+    {"auto one ranking", DPF_KERNELS_AUTO, 0.95, 1},
 };
 
 /* Case 0 is the rival. */
@@ -79,6 +87,7 @@ static int open_cases(const char *cfg) {
             const dpf_model_options o = {.threads = threads,
                                          .kernels = kinds[k].kernels,
                                          .sparsity = kinds[k].sparsity,
+                                         .global = kinds[k].global,
                                          .tune = kinds[k].kernels != DPF_KERNELS_DIRECT,
                                          .random = 1,
                                          .seed = 1};

@@ -221,7 +221,7 @@ def export(job):
 def run_libdpf(job):
     class Options(ctypes.Structure):
         _fields_ = [(x, ctypes.c_int) for x in ("threads", "batch", "kernels", "tune", "keep_layers", "random")]
-        _fields_ += [("seed", ctypes.c_uint64), ("sparsity", ctypes.c_double)]
+        _fields_ += [("seed", ctypes.c_uint64), ("sparsity", ctypes.c_double), ("global", ctypes.c_int)]
 
     class Output(ctypes.Structure):
         _fields_ = [("name", ctypes.c_char_p), ("layer", ctypes.c_int)]

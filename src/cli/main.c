@@ -46,7 +46,7 @@ static const char HELP[] =
     "  darknet dpf verify FILE.dpf\n"
     "  darknet dpf predict MODEL.dpf|CFG WEIGHTS IMAGE... [-thresh T] [-names FILE] [-json] [-out NAME]\n"
     "  darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-threads N] [-per-layer] [-tune]\n"
-    "      [-kernels auto|dense|sparse|direct|winograd|blas]\n"
+    "      [-kernels auto|dense|sparse|direct|winograd|blas] [-scope layer|global]\n"
     "  darknet dpf convert CFG WEIGHTS OUT [-sparsity S] [-scope global|layer] [-dpf FILE]\n"
     "      [-data DATA [-recalibrate N]] [-clear] [-half]    prunes a trained model at once\n"
     "  darknet dpf sensitivity DATA CFG WEIGHTS [-drop POINTS] [-images N] [-recalibrate N] [-out NAME]\n"

@@ -235,6 +235,8 @@ typedef struct dpf_model_options {
     uint64_t seed;   /* of the random weights */
     double sparsity; /* above 0: this share of the prunable weights is made zero, the smallest of
                       * each layer, or random ones where the weights are random */
+    int global;      /* 1: with sparsity: the smallest of all layers together, as in training; all weights are in
+                      * memory at once while loading */
 } dpf_model_options;
 
 /* `path` is a .dpf file (weights NULL) or a cfg with its .weights file. options may be

@@ -72,8 +72,11 @@ fails "bench: a layer that it cannot run" "rnn.cfg:5: layer 0 \(rnn\)" "$DPF" dp
 passes "bench: random weights" "$DPF" dpf bench boxes.cfg -sparsity 0.9 -threads 1 -per-layer -seconds 1
 prints "bench: minimum and median" "^ms a run: minimum [0-9.]+, median [0-9.]+"
 prints "bench: says what runs" "^ +1 convolutional .*(OpenBLAS|oneDNN|sparse)"
-passes "bench: dense kernels, measured" "$DPF" dpf bench boxes.cfg -kernels dense -tune -threads 1 -per-layer -seconds 1
-prints "bench: says what it measured" "100.0 % of weights; ms measured: direct [0-9.]+, .*OpenBLAS [0-9.]+"
+passes "bench: kernels measured, one ranking" "$DPF" dpf bench boxes.cfg -sparsity 0.9 -scope global -tune -threads 1 \
+    -per-layer -seconds 1
+prints "bench: says what it measured" "% of weights; ms measured: sparse [0-9.]+, (direct|OpenBLAS) [0-9.]+"
+passes "bench: dense kernels" "$DPF" dpf bench boxes.cfg -kernels dense -threads 1 -seconds 1
+fails "bench: no such scope" "-scope 'all': 'layer' or 'global' is wanted" "$DPF" dpf bench boxes.cfg -scope all
 fails "bench: no such kernels" "-kernels gpu is not known .allowed: auto, dense, sparse" "$DPF" dpf bench boxes.cfg \
     -kernels gpu
 passes "bench: a .dpf" "$DPF" dpf bench classes.dpf -seconds 1

@@ -14,8 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dpf/kernels/cpu.h"
+#include "dpf/model/container.h"
+#include "dpf/model/weights.h"
 #include "runtime_world.h"
 
 static void test_bad_arguments(void **unused) {
@@ -158,6 +161,64 @@ static void test_kernels(void **unused) {
             fail_msg("reason: %s", info.why);
         dpf_model_free(m);
     }
+}
+
+/* Nonzeros of the convolutions in order. */
+static size_t kept_weights(const dpf_model *m, size_t kept[4]) {
+    dpf_step_info info;
+    dpf_error err;
+    size_t count = 0;
+    for (size_t k = 0; dpf_model_step(m, k, &info, &err) == DPF_OK && count < 4; k++)
+        if (strcmp(info.what, "convolutional") == 0)
+            kept[count++] = (size_t)(info.useful / (double)(info.h * info.w) + 0.5);
+    return count;
+}
+
+/* One ranking over all layers prunes exactly as many, and of random weights most where a filter has the most of
+ * them; of weights in files it takes the smallest wherever they are. */
+static void test_one_ranking(void **unused) {
+    (void)unused;
+    static const char text[] =
+        NET CONV(16, 3, "batch_normalize=1") CONV(32, 3, "") CONV(64, 3, "") CONV(8, 1, "") "[softmax]\n";
+    static const size_t sizes[] = {432, 4608, 18432, 512};
+    const dpf_model_options global = {.threads = 1, .sparsity = 0.75, .global = 1, .kernels = DPF_KERNELS_DIRECT};
+    size_t kept[4], parameters = 0;
+    dpf_model *m = world_load(text, global);
+    assert_int_equal(kept_weights(m, kept), 4);
+    assert_int_equal(kept[0] + kept[1] + kept[2], (432 + 4608 + 18432) / 4);
+    assert_true(kept[0] > 250 && kept[1] * 4 > 4608 && kept[2] * 4 < 18432);
+    assert_int_equal(kept[3], 512); /* the head is not prunable */
+    dpf_model_free(m);
+    for (size_t i = 0; i < 4; i++)
+        parameters += sizes[i] + (i == 0 ? 4 * 16 : i == 3 ? 8 : 16 << i);
+    float *values = calloc(parameters, sizeof *values);
+    assert_non_null(values);
+    size_t at = 4 * 16; /* small weights first, the largest in the third layer */
+    for (size_t i = 0; i < 4; at += sizes[i++]) {
+        at += i == 0 ? 0 : i == 3 ? 8 : (size_t)16 << i;
+        for (size_t k = 0; k < sizes[i]; k++)
+            values[at + k] = (float)(i + 1) + (float)k * 1e-6f;
+    }
+    assert_int_equal(at, parameters);
+    char weights[128], packed[128];
+    dpf_error err;
+    snprintf(weights, sizeof weights, "%s.weights", world_path());
+    snprintf(packed, sizeof packed, "%s.dpf", world_path());
+    const dpf_weights_header header = {0, 2, 0, 0, 20};
+    if (dpf_weights_write(weights, &header, values, parameters, &err) ||
+        dpf_container_pack(world_path(), weights, packed, &(dpf_container_options){.level = 1}, &err))
+        fail_msg("%s", err.text);
+    for (int form = 0; form < 2; form++) {
+        if (dpf_model_load(&m, form ? packed : world_path(), form ? NULL : weights, &global, &err))
+            fail_msg("%s", err.text);
+        assert_int_equal(kept_weights(m, kept), 4);
+        assert_int_equal(kept[0] + kept[1], 0);
+        assert_int_equal(kept[2], (432 + 4608 + 18432) / 4);
+        dpf_model_free(m);
+    }
+    unlink(weights);
+    unlink(packed);
+    free(values);
 }
 
 /* The two usual max-poolings on plain planes, and odd sizes beside them, against their definition. */
@@ -355,6 +416,7 @@ int main(void) {
         cmocka_unit_test(test_bad_arguments),      cmocka_unit_test(test_memory),  cmocka_unit_test(test_options_agree),
         cmocka_unit_test(test_no_allocation),      cmocka_unit_test(test_kernels), cmocka_unit_test(test_maxpool),
         cmocka_unit_test(test_pooled_convolution), cmocka_unit_test(test_boxes),   cmocka_unit_test(test_fork_layers),
+        cmocka_unit_test(test_one_ranking),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

@@ -19,7 +19,7 @@
 enum { MOST_RUNS = 100000, LEAST_RUNS = 5, WARM_UP = 2 };
 
 static const char USAGE[] =
-    "darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-threads N] [-batch N] "
+    "darknet dpf bench MODEL.dpf|CFG [WEIGHTS] [-sparsity S] [-scope layer|global] [-threads N] [-batch N] "
     "[-kernels auto|dense|sparse|direct|winograd|blas] [-tune] [-seconds N] [-seed N] [-per-layer]";
 
 typedef struct bench {
@@ -133,9 +133,10 @@ int dpf_run_bench(int argc, char **argv) {
     dpf_model_options options = {0};
     uint64_t threads = 0, batch = 1, seconds = 2;
     int per_layer = 0;
-    const char *words[2], *kernels = NULL;
+    const char *words[2], *kernels = NULL, *scope = "layer";
     const args_flag flags[] = {
         {"-sparsity", ARGS_SHARE, &options.sparsity, NULL, 0, 0},
+        {"-scope", ARGS_TEXT, &scope, NULL, 0, 0},
         {"-threads", ARGS_COUNT, &threads, NULL, 1, 1024},
         {"-batch", ARGS_COUNT, &batch, NULL, 1, 1024},
         {"-kernels", ARGS_TEXT, &kernels, NULL, 0, 0},
@@ -148,8 +149,11 @@ int dpf_run_bench(int argc, char **argv) {
     dpf_status status = args_parse(argc, argv, flags, sizeof flags / sizeof *flags, words, 1, 2, USAGE, &err);
     if (!status)
         status = dpf_run_kernels(kernels, &options.kernels, &err);
+    if (!status && strcmp(scope, "global") != 0 && strcmp(scope, "layer") != 0)
+        status = dpf_fail(&err, DPF_ERR_RANGE, "-scope '%s': 'layer' or 'global' is wanted", scope);
     if (status)
         return say_error(&err);
+    options.global = strcmp(scope, "global") == 0;
     options.threads = (int)threads;
     options.batch = (int)batch;
     options.random = !words[1] && !dpf_modelfile_is_packed(words[0]);

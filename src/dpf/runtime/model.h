@@ -92,6 +92,7 @@ typedef struct rt_parameters {
     const dpf_model_options *options;
     dpf_container_stream *packed;
     dpf_weights_stream *plain;
+    float *all;    /* those of all layers, or NULL: one after the other */
     float *layer;  /* those of the layer at hand ... */
     dpf_rows rows; /* ... but for the weights of a convolution when they are here */
 } rt_parameters;

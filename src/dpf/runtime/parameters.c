@@ -2,7 +2,7 @@
  *
  * The parameters of a network, layer by layer, so that its floats never are in memory all
  * at once: from a .dpf file, from a .weights file, or random; pruned where the caller asks
- * for it.
+ * for it. (One ranking over all layers needs all of them, so these are read at once.)
  */
 #include "model.h"
 
@@ -13,22 +13,35 @@
 #include "../core/random.h"
 #include "../core/select.h"
 #include "../model/modelfile.h"
+#include "../model/prune.h"
 
-/* Uniform with the variance that keeps the values of a layer as large as those before it. Batch
- * normalisation gets the running values that such a layer would have. */
+/* Two numbers of a normal distribution of mean 0 and variance 1 (Box and Muller). */
+static void random_normal(uint64_t *state, double out[2]) {
+    const double u = ((double)(random_next(state) >> 11) + 1) * 0x1p-53; /* (0, 1] */
+    const double angle = (double)(random_next(state) >> 11) * 0x1p-53 * 2 * 3.14159265358979323846;
+    const double radius = sqrt(-2 * log(u));
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
+}
+
+/* As Darknet begins: of a normal distribution, with the variance that keeps the values of a layer as large as
+ * those before it. Batch normalisation gets the running values that such a layer would have. */
 static void random_layer(const dpf_graph_layer *l, float *values, uint64_t *state) {
     float *scales = values + l->biases + (l->type == DPF_CONNECTED ? l->weights : 0);
     float *weights = values + l->biases + (l->type == DPF_CONNECTED ? 0 : 3 * l->bn);
     size_t outputs = l->type == DPF_LOCAL ? l->outputs : (size_t)(l->filters ? l->filters : 1);
-    double limit = sqrt(6.0 / ((double)(l->weights ? l->weights : 1) / (double)outputs));
+    double deviation = sqrt(2.0 / ((double)(l->weights ? l->weights : 1) / (double)outputs)), pair[2] = {0};
     for (size_t i = 0; i < l->parameters; ++i)
         values[i] = (float)(0.1 * ((double)(random_next(state) >> 40) / 8388608.0 - 1));
     for (size_t i = 0; i < l->bn; ++i) {
         scales[i] += 1;
         scales[2 * l->bn + i] += 1;
     }
-    for (size_t i = 0; i < l->weights; ++i)
-        weights[i] = (float)(limit * ((double)(random_next(state) >> 40) / 8388608.0 - 1));
+    for (size_t i = 0; i < l->weights; ++i) {
+        if (i % 2 == 0)
+            random_normal(state, pair);
+        weights[i] = (float)(deviation * pair[i % 2]);
+    }
 }
 
 /* Zeroes the smallest of the layer's weights, in the way that a mask is chosen in training. */
@@ -74,7 +87,7 @@ static dpf_status prune(const dpf_graph_layer *l, size_t index, float *values, c
     return DPF_OK;
 }
 
-dpf_status rt_parameters_open(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
+static dpf_status open_files(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
     const dpf_model_options *o = p->options;
     if (dpf_modelfile_is_packed(path)) {
         size_t size;
@@ -103,6 +116,7 @@ void rt_parameters_close(rt_parameters *p) {
     dpf_container_stream_close(p->packed);
     dpf_weights_stream_close(p->plain);
     drop_layer(p);
+    free(p->all);
 }
 
 /* Room for that many parameters of one layer; what is there stays. */
@@ -144,10 +158,41 @@ static dpf_status read_layer(rt_parameters *p, const dpf_graph_layer *l, dpf_err
     return next_floats(p, p->layer + others, weights, err);
 }
 
+/* All layers, pruned by one ranking as in training. */
+static dpf_status read_pruned(rt_parameters *p, const dpf_graph *g, dpf_error *err) {
+    dpf_options how;
+    dpf_pruned counts;
+    RT_TRY(dpf_prune_options(&how, g, p->options->sparsity, DPF_GLOBAL, err));
+    p->all = malloc((g->parameters + 1) * sizeof *p->all);
+    if (!p->all)
+        return dpf_fail_memory(err, g->parameters * sizeof *p->all, "the weights of all layers");
+    for (size_t i = 0; i < g->count; ++i) {
+        const dpf_graph_layer *l = &g->layers[i];
+        uint64_t state = random_stream(p->options->seed, i);
+        if (p->packed || p->plain)
+            RT_TRY(next_floats(p, p->all + l->offset, l->parameters, err));
+        else
+            random_layer(l, p->all + l->offset, &state);
+    }
+    if (p->packed)
+        RT_TRY(dpf_container_stream_finish(p->packed, err));
+    return dpf_prune(&counts, g, &how, p->all, err);
+}
+
+dpf_status rt_parameters_open(rt_parameters *p, dpf_model *m, const char *path, const char *weights, dpf_error *err) {
+    RT_TRY(open_files(p, m, path, weights, err));
+    return p->options->global && p->options->sparsity > 0 ? read_pruned(p, m->graph, err) : DPF_OK;
+}
+
 dpf_status rt_parameters_next(rt_parameters *p, const dpf_graph *g, size_t index, float **values, dpf_rows **rows,
                               dpf_error *err) {
     const dpf_graph_layer *l = &g->layers[index];
     drop_layer(p);
+    *rows = NULL;
+    if (p->all) {
+        *values = p->all + l->offset;
+        return DPF_OK;
+    }
     if (p->packed || p->plain) {
         RT_TRY(read_layer(p, l, err));
         if (p->packed && index + 1 == g->count)
