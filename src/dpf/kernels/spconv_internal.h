@@ -10,7 +10,9 @@
  * With a plane for each column of the window (x_planes == size) and each phase of the
  * rows, every tap of the window is a plane and a whole number of rows down, so that all
  * loads are aligned to 8 floats. With one plane for each phase of the columns the planes
- * are fewer, but the loads cross cache lines.
+ * are fewer, but the loads cross cache lines; or, with shifts, it is the sums that move: what
+ * the first column of the window adds is summed first, moved a lane up and added to, and so on,
+ * and in the end all the lanes down again that they went up.
  * Output pixel (y, x) of a tile has the index y*pitch + x; indices beyond the strip and
  * the rows between two pictures are computed and dropped. Whatever a tile reads was
  * written before.
@@ -25,17 +27,7 @@
 
 #define SPK_MAX_TILE 24 /* vectors; kernels exist for each size up to isa's own limit */
 #define SPK_ALIGN_FLOATS 16
-
-typedef struct spk_nonzero {
-    int32_t distance; /* from the first pixel of the first plane to the tap, in floats */
-    float weight;
-} spk_nonzero;
-
-/* The nonzeros of one filter within one block of channels. */
-typedef struct spk_row {
-    uint32_t filter; /* within the part */
-    uint32_t count;
-} spk_row;
+#define SPK_READ_AHEAD 4 /* distances behind the last nonzero of a job that kernels read, and do not use */
 
 /* Consecutive output pixels of a tile that are consecutive in the output, too. Where it is pooled: the
  * maxima that are made of two rows of the tile. */
@@ -55,9 +47,14 @@ typedef struct spk_place {
 /* One call of a tile kernel: all filters of a part over one block of channels. */
 typedef struct spk_job {
     const float *in; /* the first plane of the block's first channel */
-    const spk_row *rows;
-    const spk_nonzero *nonzeros;
+    /* The rows, each the nonzeros of one filter within the block of channels: */
     size_t row_count;
+    const uint32_t *filters; /* within the part */
+    const uint32_t *counts;  /* of nonzeros; shifts + 1 a row */
+    /* The nonzeros, row after row */
+    const int32_t *distances; /* from the first pixel of the first plane to the tap, in floats */
+    const float *values;
+    int shifts; /* how often the sums of a row move up a lane, after the nonzeros of one of its counts */
     int first, last; /* first block: start from the bias; last: activate and store */
     float *partial;  /* sums so far, one tile a filter */
     const float *bias;
@@ -106,6 +103,7 @@ typedef struct spk_table {
     spk_kernel kernels[SPK_MAX_TILE + 1]; /* by vectors of the tile; [0] unused */
     void (*pack)(const spk_pack *pack);
     void (*activate)(dpf_activation act, float *x, size_t count); /* count a multiple of the vector */
+    int shifts; /* 1: kernels can move sums by lanes */
 } spk_table;
 
 extern const spk_table spk_table_c;
@@ -122,6 +120,7 @@ typedef struct spk_plan {
     size_t y_phases;       /* of the rows: min(stride, size) */
     size_t x_planes;       /* size or, to share planes, min(stride, size) */
     size_t reach;          /* (size - 1) / stride: how many rows a tap reaches down */
+    int shifts;            /* reach where sums are moved instead of the columns, otherwise 0 */
     size_t strip, strips;  /* columns of a strip; the last one may have fewer */
     size_t rows, lines;    /* rows from picture to picture; of all pictures together */
     size_t tile_rows, row_tiles;
@@ -160,8 +159,10 @@ struct spconv {
     dpf_isa isa;
     int threads, pool;
     size_t nonzero_count, row_count, part_count, part_filters; /* part_filters: of the largest part */
-    spk_nonzero *nonzeros;
-    spk_row *rows;
+    /* as of spk_job; those of all parts behind each other */
+    int32_t *distances;
+    float *values;
+    uint32_t *filters, *counts;
     uint32_t *origin; /* refreshable: index into the dense weights of each nonzero */
     float *bias;
     spk_part *parts;

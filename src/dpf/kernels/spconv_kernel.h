@@ -10,6 +10,11 @@
  *   SPK_STORE_LANES(p, bits, v)  perhaps: those lanes of v to p, nothing else is touched
  *   SPK_MAX(a, b), SPK_MIN(a, b)  b where one is not a number
  *   SPK_EVEN(a, b), SPK_ODD(a, b)  every second lane of a, then of b
+ *   SPK_FOUR(name, p), SPK_SPREAD(name, p, i)  perhaps: the first loads four floats, the second fills
+ *                     a vector with number i of them
+ *   SPK_UP(a, before)  perhaps: a a lane up, the last lane of `before` comes in
+ *   SPK_DOWN_BY(name, count), SPK_DOWN(a, behind, name)  with it: the first says how many lanes
+ *                     down the second moves a, the first ones of `behind` come in
  *   SPK_TABLE         name of the table to define
  *   SPK_LARGE         1: enough registers for tiles of up to 24 vectors, 0: up to 12
  * The loops over a tile have constant bounds and must be unrolled completely,
@@ -282,6 +287,20 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
         spk_copy_floats(out + job->segments[s].to, tile + job->segments[s].from, job->segments[s].count);
 }
 
+#ifndef SPK_SPREAD
+#define SPK_FOUR(name, p)
+#define SPK_SPREAD(name, p, i) spk_set((p)[i])
+#endif
+
+#ifndef SPK_UP
+#define SPK_CAN_SHIFT 0
+#define SPK_UP(a, before) ((void)(before), (a))
+#define SPK_DOWN_BY(name, count)
+#define SPK_DOWN(a, behind, name) ((void)(behind), (a))
+#else
+#define SPK_CAN_SHIFT 1
+#endif
+
 #ifdef SPK_STORE_LANES
 #define SPK_BY_PLACES(job) ((job)->place)
 #else
@@ -290,76 +309,134 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
 #define SPK_NO_LANES
 #endif
 
+/* One nonzero, T vectors: p is where its tap begins. */
+#define SPK_ADD(sum, p, value)                                                                                         \
+    do {                                                                                                               \
+        const spk_vec spk_weight = (value);                                                                            \
+        const float *spk_from = (p);                                                                                   \
+        SPK_UNROLL for (int t = 0; t < T; t++)(sum)[t] =                                                               \
+            SPK_FMA(spk_weight, spk_load(spk_from + t * SPK_V), (sum)[t]);                                             \
+    } while (0)
+
+/* Two distances in one load; distances are not negative. */
+SPK_INLINE uint64_t spk_two(const int32_t *distance) {
+    uint64_t two;
+    memcpy(&two, distance, sizeof two);
+    return two;
+}
+
+SPK_INLINE const float *spk_low(const float *in, uint64_t two) {
+    return in + (uint32_t)two;
+}
+
+SPK_INLINE const float *spk_high(const float *in, uint64_t two) {
+    return in + (two >> 32);
+}
+
 /* The kernel for a tile of T vectors. With few vectors one chain of additions per
- * vector would wait for itself, so W nonzeros go at once into W sets of sums. */
+ * vector would wait for itself, so W nonzeros go at once into W sets of sums.
+ * What limits it are loads, so four nonzeros share those of their weights and distances; and distances are loaded
+ * four nonzeros ahead, since loads are begun in the order of the program: a vector's would wait for its address, and
+ * all behind it with it. */
+SPK_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
+    const int32_t *distance = job->distances;
+    const float *value = job->values, *in = job->in;
+    const uint32_t *count = job->counts;
+    const int shifts = job->shifts;
+    uint64_t a = spk_two(distance), b = spk_two(distance + 2);
+    float spill[(SPK_MAX_TILE + 1) * SPK_V] __attribute__((aligned(64)));
+    spk_store(spill + T * SPK_V, (spk_vec){0});
+    for (size_t i = 0; i < job->row_count; i++) {
+        const size_t filter = job->filters[i];
+        float *partial = job->partial + filter * (size_t)(T * SPK_V);
+        spk_vec sum[4][SPK_MAX_TILE];
+        if (job->first) {
+            const spk_vec bias = spk_set(job->bias[filter]);
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = bias;
+        } else {
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = spk_load(partial + t * SPK_V);
+        }
+        SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (spk_vec){0};
+        for (int shift = 0;; shift++) {
+            size_t n = *count++;
+            for (; n >= 4; n -= 4) {
+                const uint64_t first = a, second = b;
+                a = spk_two(distance + 4);
+                b = spk_two(distance + 6);
+                SPK_FOUR(weights, value);
+                SPK_ADD(sum[0], spk_low(in, first), SPK_SPREAD(weights, value, 0));
+                SPK_ADD(sum[1 % W], spk_high(in, first), SPK_SPREAD(weights, value, 1));
+                SPK_ADD(sum[2 % W], spk_low(in, second), SPK_SPREAD(weights, value, 2));
+                SPK_ADD(sum[3 % W], spk_high(in, second), SPK_SPREAD(weights, value, 3));
+                distance += 4;
+                value += 4;
+            }
+            if (n) {
+                const uint64_t first = a, second = b;
+                distance += n;
+                a = spk_two(distance);
+                b = spk_two(distance + 2);
+                if (n & 2) {
+                    SPK_ADD(sum[0], spk_low(in, first), spk_set(value[0]));
+                    SPK_ADD(sum[1 % W], spk_high(in, first), spk_set(value[1]));
+                }
+                if (n & 1)
+                    SPK_ADD(sum[2 % W], n & 2 ? spk_low(in, second) : spk_low(in, first), spk_set(value[n - 1]));
+                value += n;
+            }
+            SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] += sum[w][t];
+            if (!SPK_CAN_SHIFT || shift == shifts)
+                break;
+            SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (spk_vec){0};
+            SPK_UNROLL for (int t = T - 1; t >= 0; t--) sum[0][t] = SPK_UP(sum[0][t], t ? sum[0][t - 1] : (spk_vec){0});
+        }
+        if (SPK_CAN_SHIFT && shifts) {
+            SPK_DOWN_BY(lanes, shifts);
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] =
+                SPK_DOWN(sum[0][t], t + 1 < T ? sum[0][t + 1] : (spk_vec){0}, lanes);
+        }
+        if (!job->last) {
+            SPK_UNROLL for (int t = 0; t < T; t++) spk_store(partial + t * SPK_V, sum[0][t]);
+            continue;
+        }
+        const spk_vec slope = spk_set(job->slope), cap = spk_set(job->cap);
+        SPK_UNROLL for (int t = 0; t < T; t++) {
+            sum[0][t] = SPK_MAX(slope * sum[0][t], sum[0][t]);
+            sum[0][t] = SPK_MIN(cap, sum[0][t]);
+        }
+        if (SPK_BY_PLACES(job)) {
+            float *out = job->out + filter * job->out_pitch;
+            SPK_UNROLL for (int t = 0; t < T; t++)
+                SPK_STORE_LANES(out + job->place[t].to, job->place[t].lanes, sum[0][t]);
+            if (job->places > 1)
+                SPK_UNROLL for (int t = 0; t < T; t++)
+                    SPK_STORE_LANES(out + job->place[T + t].to, job->place[T + t].lanes, sum[0][t]);
+            continue;
+        }
+        float *direct = job->direct ? job->direct + filter * job->out_pitch : spill;
+        SPK_UNROLL for (int t = 0; t < T; t++) spk_store(direct + t * SPK_V, sum[0][t]);
+        if (!job->direct)
+            spk_scatter(job, filter, spill, (size_t)(T * SPK_V));
+    }
+}
+
 #define SPK_KERNEL(T, W)                                                                                               \
     static void spk_tile_##T(const spk_job *job) {                                                                     \
-        const spk_nonzero *nz = job->nonzeros;                                                                         \
-        const float *in = job->in;                                                                                     \
-        const spk_vec slope = spk_set(job->slope), cap = spk_set(job->cap);                                            \
-        float spill[((T) + 1) * SPK_V] __attribute__((aligned(64)));                                                   \
-        spk_store(spill + (T)*SPK_V, (spk_vec){0});                                                                    \
-        for (size_t i = 0; i < job->row_count; i++) {                                                                  \
-            size_t filter = job->rows[i].filter;                                                                       \
-            const spk_nonzero *end = nz + job->rows[i].count;                                                          \
-            float *partial = job->partial + filter * ((T)*SPK_V);                                                      \
-            spk_vec sum[(W)][(T)];                                                                                     \
-            if (job->first) {                                                                                          \
-                spk_vec bias = spk_set(job->bias[filter]);                                                             \
-                SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] = bias;                                             \
-            } else {                                                                                                   \
-                SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] = spk_load(partial + t * SPK_V);                    \
-            }                                                                                                          \
-            if ((W) > 1) {                                                                                             \
-                SPK_UNROLL for (int w = 1; w < (W); w++) SPK_UNROLL for (int t = 0; t < (T); t++) sum[w][t] =          \
-                    (spk_vec){0};                                                                                      \
-                for (; end - nz >= (W); nz += (W))                                                                     \
-                    SPK_UNROLL for (int w = 0; w < (W); w++) {                                                         \
-                        const float *p = in + nz[w].distance;                                                          \
-                        spk_vec weight = spk_set(nz[w].weight);                                                        \
-                        SPK_UNROLL for (int t = 0; t < (T); t++) sum[w][t] =                                           \
-                            SPK_FMA(weight, spk_load(p + t * SPK_V), sum[w][t]);                                       \
-                    }                                                                                                  \
-                SPK_UNROLL for (int w = 1; w < (W); w++) SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] +=         \
-                    sum[w][t];                                                                                         \
-            }                                                                                                          \
-            for (; nz < end; nz++) {                                                                                   \
-                const float *p = in + nz->distance;                                                                    \
-                spk_vec weight = spk_set(nz->weight);                                                                  \
-                SPK_UNROLL for (int t = 0; t < (T); t++) sum[0][t] =                                                   \
-                    SPK_FMA(weight, spk_load(p + t * SPK_V), sum[0][t]);                                               \
-            }                                                                                                          \
-            if (!job->last) {                                                                                          \
-                SPK_UNROLL for (int t = 0; t < (T); t++) spk_store(partial + t * SPK_V, sum[0][t]);                    \
-                continue;                                                                                              \
-            }                                                                                                          \
-            SPK_UNROLL for (int t = 0; t < (T); t++) {                                                                 \
-                sum[0][t] = SPK_MAX(slope * sum[0][t], sum[0][t]);                                                     \
-                sum[0][t] = SPK_MIN(cap, sum[0][t]);                                                                   \
-            }                                                                                                          \
-            if (SPK_BY_PLACES(job)) {                                                                                  \
-                float *out = job->out + filter * job->out_pitch;                                                       \
-                SPK_UNROLL for (int t = 0; t < (T); t++)                                                               \
-                    SPK_STORE_LANES(out + job->place[t].to, job->place[t].lanes, sum[0][t]);                           \
-                if (job->places > 1)                                                                                   \
-                    SPK_UNROLL for (int t = 0; t < (T); t++)                                                           \
-                        SPK_STORE_LANES(out + job->place[(T) + t].to, job->place[(T) + t].lanes, sum[0][t]);           \
-                continue;                                                                                              \
-            }                                                                                                          \
-            float *direct = job->direct ? job->direct + filter * job->out_pitch : spill;                               \
-            SPK_UNROLL for (int t = 0; t < (T); t++) spk_store(direct + t * SPK_V, sum[0][t]);                         \
-            if (!job->direct)                                                                                          \
-                spk_scatter(job, filter, spill, (T)*SPK_V);                                                            \
-        }                                                                                                              \
+        spk_run_tile(job, T, W);                                                                                        \
     }
 
 SPK_KERNEL(1, 4)
-SPK_KERNEL(2, 2)
-SPK_KERNEL(3, 2)
-SPK_KERNEL(4, 1)
-SPK_KERNEL(5, 1)
+SPK_KERNEL(2, 4)
+SPK_KERNEL(3, 4)
+SPK_KERNEL(4, 2)
+SPK_KERNEL(5, 2)
+#if SPK_LARGE
+SPK_KERNEL(6, 2)
+SPK_KERNEL(7, 2)
+#else
 SPK_KERNEL(6, 1)
 SPK_KERNEL(7, 1)
+#endif
 SPK_KERNEL(8, 1)
 SPK_KERNEL(9, 1)
 SPK_KERNEL(10, 1)
@@ -399,4 +476,5 @@ const spk_table SPK_TABLE = {
 #endif
     .pack = spk_pack_block,
     .activate = spk_activate,
+    .shifts = SPK_CAN_SHIFT,
 };

@@ -37,7 +37,7 @@ static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, 
     int shared = p->x_planes < d->size; /* then columns have phases like rows */
     size_t plane = ky % d->stride * p->x_planes + (shared ? kx % d->stride : kx);
     return (int32_t)(channel * p->channel_floats + plane * p->plane_floats + ky / d->stride * p->pitch +
-                     (shared ? kx / d->stride : 0));
+                     (shared && !p->shifts ? kx / d->stride : 0));
 }
 
 /* Splits each group's filters into parts with about the same number of nonzeros. */
@@ -63,17 +63,24 @@ static void split_filters(spconv *conv, const dpf_rows *weights) {
 }
 
 /* Packs `count` nonzeros of a filter from weight number `from` on, all of one block that begins with channel
- * `first`. */
+ * `first`; where sums are shifted, those of the columns that come before a shift first. */
 static void pack_filter(spconv *conv, const dpf_rows *weights, size_t filter, size_t first, size_t from, size_t count,
-                        size_t at) {
+                        size_t at, uint32_t *counts) {
     const infer_desc *d = &conv->desc;
     const size_t window = d->size * d->size;
-    for (size_t i = from; i < from + count; i++, at++) {
-        const size_t column = weights->column[i], c = column / window, k = column % window;
-        conv->nonzeros[at].distance = distance(&conv->plan, d, c - first, k / d->size, k % d->size);
-        conv->nonzeros[at].weight = weights->value[i];
-        if (conv->origin)
-            conv->origin[at] = (uint32_t)(filter * weights->width + column);
+    for (size_t shift = 0; shift <= (size_t)conv->plan.shifts; shift++) {
+        const size_t begin = at;
+        for (size_t i = from; i < from + count; i++) {
+            const size_t column = weights->column[i], c = column / window, k = column % window;
+            if (conv->plan.shifts && k % d->size / d->stride != shift)
+                continue;
+            conv->distances[at] = distance(&conv->plan, d, c - first, k / d->size, k % d->size);
+            conv->values[at] = weights->value[i];
+            if (conv->origin)
+                conv->origin[at] = (uint32_t)(filter * weights->width + column);
+            at++;
+        }
+        counts[shift] = (uint32_t)(at - begin);
     }
 }
 
@@ -108,10 +115,10 @@ static void pack_parts(spconv *conv, const dpf_rows *weights, order *sorted, siz
                 /* the first block writes the bias and the last one the output, nonzeros or not */
                 if (!sorted[f].count && b && b + 1 < p->blocks)
                     continue;
-                conv->rows[row++] = (spk_row){sorted[f].filter, sorted[f].count};
                 size_t *filter_next = &next[sorted[f].filter];
                 pack_filter(conv, weights, part->filter + sorted[f].filter, from, *filter_next, sorted[f].count,
-                            nonzero);
+                            nonzero, conv->counts + row * (size_t)(p->shifts + 1));
+                conv->filters[row++] = sorted[f].filter;
                 *filter_next += sorted[f].count;
                 nonzero += sorted[f].count;
             }
@@ -128,11 +135,15 @@ static dpf_status allocate(spconv *conv, dpf_error *err) {
     conv->part_count = p->parts * d->groups;
     conv->parts = calloc(conv->part_count, sizeof *conv->parts);
     conv->part_index = calloc(conv->part_count * 2 * (p->blocks + 1), sizeof *conv->part_index);
-    conv->rows = calloc(p->blocks * d->filters, sizeof *conv->rows);
-    conv->nonzeros = malloc((conv->nonzero_count + 1) * sizeof *conv->nonzeros);
+    conv->filters = calloc(p->blocks * d->filters, sizeof *conv->filters);
+    conv->counts = calloc(p->blocks * d->filters * (size_t)(p->shifts + 1), sizeof *conv->counts);
+    conv->distances = malloc((conv->nonzero_count + SPK_READ_AHEAD) * sizeof *conv->distances);
+    conv->values = malloc((conv->nonzero_count + 1) * sizeof *conv->values);
     conv->bias = calloc(d->filters, sizeof *conv->bias);
-    if (!conv->parts || !conv->part_index || !conv->rows || !conv->nonzeros || !conv->bias)
-        return dpf_fail_memory(err, conv->nonzero_count * sizeof *conv->nonzeros, "packed weights");
+    if (!conv->parts || !conv->part_index || !conv->filters || !conv->counts || !conv->distances || !conv->values ||
+        !conv->bias)
+        return dpf_fail_memory(err, conv->nonzero_count * 2 * sizeof *conv->values, "packed weights");
+    memset(conv->distances + conv->nonzero_count, 0, SPK_READ_AHEAD * sizeof *conv->distances);
     return spk_tiles_make(conv, err);
 }
 
@@ -240,8 +251,10 @@ dpf_status spconv_new(spconv **out, const dpf_conv_shape *shape, dpf_activation 
 void spconv_free(spconv *conv) {
     if (!conv)
         return;
-    free(conv->nonzeros);
-    free(conv->rows);
+    free(conv->filters);
+    free(conv->counts);
+    free(conv->distances);
+    free(conv->values);
     free(conv->origin);
     free(conv->bias);
     free(conv->parts);
@@ -257,7 +270,7 @@ void spconv_free(spconv *conv) {
 void spconv_refresh_values(spconv *conv, const float *weights, const float *bias) {
     if (conv->origin)
         for (size_t i = 0; i < conv->nonzero_count; i++)
-            conv->nonzeros[i].weight = weights[conv->origin[i]];
+            conv->values[i] = weights[conv->origin[i]];
     if (bias)
         memcpy(conv->bias, bias, conv->desc.filters * sizeof *bias);
 }
@@ -266,8 +279,8 @@ void spconv_get_info(const spconv *conv, spconv_info *out) {
     const spk_plan *p = &conv->plan;
     *out = (spconv_info){.isa = conv->isa,
                          .nonzeros = conv->nonzero_count,
-                         .packed_bytes = conv->nonzero_count * sizeof *conv->nonzeros +
-                                         conv->row_count * sizeof *conv->rows +
+                         .packed_bytes = conv->nonzero_count * (sizeof *conv->distances + sizeof *conv->values) +
+                                         conv->row_count * (size_t)(p->shifts + 2) * sizeof *conv->counts +
                                          (conv->origin ? conv->nonzero_count * sizeof *conv->origin : 0),
                          .tile = p->tile,
                          .tiles = p->tiles,

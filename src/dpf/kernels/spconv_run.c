@@ -70,7 +70,8 @@ static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_
                    .out_pitch = area,
                    .segments = conv->segments + tile->segment,
                    .segment_count = tile->segments,
-                   .pool = conv->pool ? conv->plan.pitch : 0};
+                   .pool = conv->pool ? conv->plan.pitch : 0,
+                   .shifts = conv->plan.shifts};
     switch (d->act) {
     case DPF_LINEAR_ACT:
         break;
@@ -116,9 +117,11 @@ static void run_tile(const spconv *conv, const float *input, float *output, floa
             job.in = from + first * area + tile->column;
         else
             pack_block(conv, tile, from + first * area, left < p->block ? left : p->block, scratch);
-        job.rows = conv->rows + part->block_row[b];
         job.row_count = part->block_row[b + 1] - part->block_row[b];
-        job.nonzeros = conv->nonzeros + part->block_nonzero[b];
+        job.filters = conv->filters + part->block_row[b];
+        job.counts = conv->counts + part->block_row[b] * (size_t)(p->shifts + 1);
+        job.distances = conv->distances + part->block_nonzero[b];
+        job.values = conv->values + part->block_nonzero[b];
         job.first = b == 0;
         job.last = b + 1 == p->blocks;
         conv->table->kernels[tile->vectors](&job);
