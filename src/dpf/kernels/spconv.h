@@ -34,13 +34,22 @@
 
 typedef struct spconv spconv;
 
+/* How taps reach the columns beside their own; for tests and measurements. */
+typedef enum spconv_columns {
+    SPCONV_COLUMNS_CHOSEN,
+    SPCONV_COLUMNS_COPIED,    /* a copy of the input for each column of the window: all loads are aligned */
+    SPCONV_COLUMNS_UNALIGNED, /* by loads across cache lines */
+    SPCONV_COLUMNS_SHIFTED    /* sums move by lanes; only where the instruction set can */
+} spconv_columns;
+
 typedef struct spconv_options {
     int threads;     /* threads that a run will use; 0 = 1 */
     int refreshable; /* 1: remember where each value came from, for spconv_refresh_values */
     int isa_set;     /* 1: use `isa` below instead of dpf_cpu_isa(); it must be available */
     dpf_isa isa;
-    size_t tile;     /* vectors of a tile, 0 = chosen; for tests and measurements */
-    size_t block;    /* channels of a block, 0 = chosen */
+    size_t tile;  /* vectors of a tile, 0 = chosen; for tests and measurements */
+    size_t block; /* channels of a block, 0 = chosen */
+    spconv_columns columns;
     int no_in_place; /* 1: never read the input where it lies */
     int pool;        /* 1: of each 2 x 2 outputs only the largest is written; see spconv_can_pool */
 } spconv_options;
@@ -48,11 +57,12 @@ typedef struct spconv_options {
 typedef struct spconv_info {
     dpf_isa isa;
     size_t nonzeros;
-    size_t packed_bytes;    /* memory of the packed weights */
-    size_t tile;            /* vectors of the largest tile */
-    size_t tiles;           /* tiles of one picture, or of `images` */
-    size_t block;           /* channels of a block */
-    size_t planes;          /* planes a channel is copied to */
+    size_t packed_bytes; /* memory of the packed weights */
+    size_t tile;         /* vectors of the largest tile */
+    size_t tiles;        /* tiles of one picture, or of `images` */
+    size_t block;        /* channels of a block */
+    size_t planes;       /* planes a channel is copied to */
+    spconv_columns columns;
     size_t parts;           /* shares that the filters are split into */
     size_t images;          /* pictures that share tiles */
     int in_place;           /* 1: the input is read where it lies */

@@ -54,7 +54,7 @@ typedef struct spk_job {
     /* The nonzeros, row after row */
     const int32_t *distances; /* from the first pixel of the first plane to the tap, in floats */
     const float *values;
-    int shifts; /* how often the sums of a row move up a lane, after the nonzeros of one of its counts */
+    int shifts;      /* how often the sums of a row move up a lane, after the nonzeros of one of its counts */
     int first, last; /* first block: start from the bias; last: activate and store */
     float *partial;  /* sums so far, one tile a filter */
     const float *bias;
@@ -103,7 +103,7 @@ typedef struct spk_table {
     spk_kernel kernels[SPK_MAX_TILE + 1]; /* by vectors of the tile; [0] unused */
     void (*pack)(const spk_pack *pack);
     void (*activate)(dpf_activation act, float *x, size_t count); /* count a multiple of the vector */
-    int shifts; /* 1: kernels can move sums by lanes */
+    int shifts;                                                   /* 1: kernels can move sums by lanes */
 } spk_table;
 
 extern const spk_table spk_table_c;

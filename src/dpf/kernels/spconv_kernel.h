@@ -422,7 +422,7 @@ SPK_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
 
 #define SPK_KERNEL(T, W)                                                                                               \
     static void spk_tile_##T(const spk_job *job) {                                                                     \
-        spk_run_tile(job, T, W);                                                                                        \
+        spk_run_tile(job, T, W);                                                                                       \
     }
 
 SPK_KERNEL(1, 4)

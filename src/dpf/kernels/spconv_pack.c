@@ -286,6 +286,9 @@ void spconv_get_info(const spconv *conv, spconv_info *out) {
                          .tiles = p->tiles,
                          .block = p->block,
                          .planes = p->y_phases * p->x_planes,
+                         .columns = p->shifts                       ? SPCONV_COLUMNS_SHIFTED
+                                    : p->x_planes < conv->desc.size ? SPCONV_COLUMNS_UNALIGNED
+                                                                    : SPCONV_COLUMNS_COPIED,
                          .parts = p->parts,
                          .images = p->images,
                          .in_place = p->in_place,

@@ -78,7 +78,7 @@ static size_t unit_of(const spk_table *table) {
 }
 
 static size_t vectors_of(const search *s, const spk_plan *p, size_t rows) {
-    return ((rows - 1) * p->pitch + p->strip + s->table->vector - 1) / s->table->vector;
+    return ((rows - 1) * p->pitch + p->strip + (size_t)p->shifts + s->table->vector - 1) / s->table->vector;
 }
 
 /* Models what a run on one thread takes. */
@@ -165,13 +165,31 @@ static void try_rows(search *s, spk_plan *p) {
         p->tile = vectors_of(s, p, last);
         p->tiles = p->strips * p->row_tiles;
         p->plane_floats = (last + p->reach) * p->pitch;
-        p->slack = p->pitch % s->table->vector || p->x_planes < s->desc->size;
+        p->slack = p->pitch % s->table->vector || (p->x_planes < s->desc->size && !p->shifts);
         p->channel_floats = p->y_phases * p->x_planes * p->plane_floats + (p->slack ? s->table->vector : 0);
         try_blocks(s, p);
     }
 }
 
-/* Strips of each number, as even as can be, with planes for columns or shared ones. */
+/* Are columns to be reached that way? */
+static int wants(const search *s, spconv_columns columns) {
+    return s->options->columns == SPCONV_COLUMNS_CHOSEN || s->options->columns == columns;
+}
+
+/* Strips whose sums are shifted: as wide as their pitch has room for. */
+static void try_shifts(search *s, spk_plan p, size_t even) {
+    const infer_desc *d = s->desc;
+    p.shifts = (int)p.reach;
+    p.x_planes = p.y_phases;
+    p.pitch = round_up(even + p.reach, s->table->vector);
+    p.strip = p.pitch - p.reach;
+    if (s->options->pool)
+        p.strip -= p.strip % 2;
+    p.strips = (d->out_w + p.strip - 1) / p.strip;
+    try_rows(s, &p);
+}
+
+/* Strips of each number, as even as can be, and each way to reach columns. */
 static void try_strips(search *s, spk_plan *p) {
     const infer_desc *d = s->desc;
     size_t last = 0, unit = unit_of(s->table), most = (d->out_w + unit - 1) / unit;
@@ -179,17 +197,19 @@ static void try_strips(search *s, spk_plan *p) {
         next = strips + (strips < 12 ? 1 : strips / 8);
         next = strips < most ? min_size(next, most) : next; /* the narrowest are always tried */
         size_t even = (d->out_w + strips - 1) / strips;
+        if (p->reach && s->table->shifts && wants(s, SPCONV_COLUMNS_SHIFTED))
+            try_shifts(s, *p, even);
         p->strip = round_up(even, p->lines == 1 ? s->table->vector : unit);
         if (p->strip == last)
             continue;
         last = p->strip;
         p->strips = (d->out_w + p->strip - 1) / p->strip;
-        if (d->size <= MOST_PLANES) {
+        if (d->size <= MOST_PLANES && wants(s, SPCONV_COLUMNS_COPIED)) {
             p->x_planes = d->size;
             p->pitch = p->strip;
             try_rows(s, p);
         }
-        if (d->size > p->y_phases) {
+        if (d->size > p->y_phases && wants(s, SPCONV_COLUMNS_UNALIGNED)) {
             p->x_planes = p->y_phases; /* as many as there are phases of columns */
             p->pitch = round_up(p->strip + p->reach, unit);
             try_rows(s, p);
@@ -207,7 +227,7 @@ void spk_plan_make(spk_plan *plan, const infer_desc *d, const spk_table *table, 
     p.chunks = d->batch / p.images;
     p.lines = (p.images - 1) * p.rows + d->out_h;
     try_strips(&s, &p);
-    if (!s.best.tiles && options->tile) { /* two rows need more than that */
+    if (!s.best.tiles && (options->tile || options->columns)) { /* two rows need more than that, or it cannot be so */
         const spconv_options other = {.threads = options->threads, .block = options->block, .pool = options->pool};
         s.options = &other;
         try_strips(&s, &p);

@@ -103,8 +103,7 @@ dpf_status spk_tiles_make(spconv *conv, dpf_error *err) {
         size_t at = i / p->strips, units = p->lines / p->row_unit, line = at * units / p->row_tiles * p->row_unit;
         t->column = i % p->strips * p->strip;
         t->rows = (at + 1) * units / p->row_tiles * p->row_unit - line;
-        size_t floats = (t->rows - 1) * p->pitch + min_size(p->strip, conv->desc.out_w - t->column) +
-                        (size_t)p->shifts;
+        size_t floats = (t->rows - 1) * p->pitch + min_size(p->strip, conv->desc.out_w - t->column) + (size_t)p->shifts;
         t->vectors = (floats + vector - 1) / vector;
         t->run = run;
         run += list_runs(conv, t, line, conv->runs + run, conv->run_count + i * p->y_phases);
