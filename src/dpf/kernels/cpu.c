@@ -7,9 +7,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define WIDE_CACHE 49152 /* bytes */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dpf_isa chosen;
+static int wide;
 
 static dpf_isa detect(void) {
 #if defined(__x86_64__)
@@ -33,11 +37,19 @@ static void choose(void) {
             chosen = isa;
             break;
         }
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    wide = chosen == DPF_ISA_AVX512 && sysconf(_SC_LEVEL1_DCACHE_SIZE) >= WIDE_CACHE;
+#endif
 }
 
 dpf_isa dpf_cpu_isa(void) {
     pthread_once(&once, choose);
     return chosen;
+}
+
+int dpf_cpu_wide(void) {
+    pthread_once(&once, choose);
+    return wide;
 }
 
 const char *dpf_isa_name(dpf_isa isa) {

@@ -86,7 +86,7 @@ size_t spconv_scratch(const spconv *conv);
 
 /* input: batch x channels x height x width, output: batch x filters x out x out, halves of both out if pooled.
  * Fastest when input and output are 64-byte aligned; any float alignment works.
- * The result does not depend on `threads`, nor on what scratch held before. */
+ * The result does not depend on what scratch held before; on options.threads, tile and block only as roundings do. */
 void spconv_run(const spconv *conv, const float *input, float *output, float *scratch);
 
 /* Takes new values for the same pattern of nonzeros from dense weights: entries

@@ -131,8 +131,7 @@ typedef struct spk_plan {
     size_t parts;         /* of a group's filters */
     int slack;            /* 1: a vector behind the planes of each channel, see spk_pack */
     int in_place;         /* 1: tiles read the input where it lies */
-    double cycles;        /* modelled, of a run on one thread */
-    double copying;       /* the share of a tile that each part of the filters repeats */
+    double cycles, wall;  /* modelled: of a run on one thread; from its begin to its end on all of them */
 } spk_plan;
 
 typedef struct spk_tile {

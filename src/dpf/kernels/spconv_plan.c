@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The plan of a sparse convolution: strips, rows of a tile, planes and block, chosen by
- * a model of what a kernel costs. The constants were fitted to AMD Zen 4 (32 KiB
- * first-level cache, one 64-byte load a cycle); on another processor the model still
- * ranks plans sensibly.
+ * a model of what a kernel costs. Its constants were fitted to two processors, see
+ * dpf_cpu_wide; on another one the model still ranks plans sensibly.
  */
 #include <math.h>
 
@@ -13,6 +12,7 @@
 #define CACHE_SETS 64
 #define CACHE_WAYS 8
 #define MOST_PLANES 16        /* wider windows share planes */
+#define SHARED_LINES 300.0    /* cycles a filter */
 #define MIN_IMAGES_VECTORS 24 /* small pictures are put together up to about these */
 
 static size_t round_up(size_t x, size_t to) {
@@ -81,9 +81,50 @@ static size_t vectors_of(const search *s, const spk_plan *p, size_t rows) {
     return ((rows - 1) * p->pitch + p->strip + (size_t)p->shifts + s->table->vector - 1) / s->table->vector;
 }
 
+/* Processor cycles, of vectors of 64 bytes where vectors are meant. */
+typedef struct costs {
+    double resident;                   /* lines of the first-level cache that a block may fill */
+    double aligned, halves, unaligned; /* a vector of a nonzero: loads aligned to 64, to 32, to 4 bytes */
+    double missed;                     /* the same, beyond `resident` */
+    double nonzero;
+    double row;                                /* the nonzeros of a filter in a block, or those between two shifts */
+    double shift;                              /* a vector of sums */
+    double partial;                            /* a vector of sums, from block to block */
+    double fill[3];                            /* a vector that is copied, by stride: 1, 2, more (a float then) */
+    double plane;                              /* a plane that is filled */
+    double in_place;                           /* a vector that is read where it lies */
+    double store, store_row, store_pooled;     /* a vector by places, with a row's share; pooled */
+    double store_direct, scatter, scatter_row; /* a vector in one piece; by segments, with a row's share */
+    double stream, streamed;                   /* a nonzero, where all are more bytes than that */
+} costs;
+
+/* AMD Zen 4; shifts are estimated. */
+static const costs narrow = {460, 1.12, 1.12, 1.51, 0.69, 0.6, 3.4, 1,   1.84, {5.2, 7.5, 3},
+                             2,   0.7,  6,    1,    6,    5,   9.7, 1.8, 0.5,  700e3};
+/* AMD Zen 5: within 5 % of what plans took that were no more than a third slower than the best of their shape. */
+static const costs wide = {650, 0.529, 0.824, 0.913, 0.463, 0.69, 6, 0,   1.53, {4.7, 7.6, 3},
+                           0.5, 1.64,  3.8,   1,     3.8,   3.8,  7, 1.8, 0,    0};
+
+/* Among the threads: the tiles or, with few of them, the filters, too, although each part copies the input for itself.
+ * copying: the cycles of a tile that are for that. */
+static void share_out(const search *s, spk_plan *p, double copying) {
+    const size_t team = s->options->threads > 1 ? (size_t)s->options->threads : 1;
+    const size_t jobs = p->chunks * s->desc->groups * p->tiles, rounds = (jobs + team - 1) / team;
+    const size_t filters = s->desc->filters / s->desc->groups;
+    const double all = (double)jobs * copying, parted = all + (p->cycles - all) / (double)team;
+    /* where two threads' tiles of a picture meet, both write the same cache lines, which costs this much a filter */
+    p->wall = (double)rounds * p->cycles / (double)jobs + (p->chunks < team ? SHARED_LINES * (double)filters : 0);
+    p->parts = 1;
+    if (team > 1 && parted < p->wall) {
+        p->parts = min_size(team, filters);
+        p->wall = parted;
+    }
+}
+
 /* Models what a run on one thread takes. */
 static void plan_cost(const search *s, spk_plan *p) {
     const infer_desc *d = s->desc;
+    const costs *k = dpf_cpu_wide() ? &wide : &narrow;
     const size_t group_channels = d->channels / d->groups, group_filters = d->filters / d->groups;
     double channels = (double)group_channels, filters = (double)group_filters;
     double rows = (double)p->lines / (double)p->row_tiles;
@@ -94,31 +135,37 @@ static void plan_cost(const search *s, spk_plan *p) {
     double planes = channels * (double)(p->y_phases * p->x_planes);
     double plane_lines = p->in_place ? mean * scale : (rows + (double)p->reach) * (double)p->pitch / LINE_FLOATS;
     double row_vectors = ceil((double)p->pitch / (double)s->table->vector);
-    double resident = 460.0; /* of 512 lines */
     double used = plane_lines * planes / channels * (double)p->block;
-    double miss = used > resident ? 1 - resident / used : 0;
-    double load = p->x_planes < d->size ? 1.51 : 1.12;
-    double copy = d->stride == 1 ? 5.2 : d->stride == 2 ? 7.5 : 3.0 * (double)s->table->vector; /* of a vector */
-    double fill = p->in_place ? planes * plane_lines * 0.7
-                              : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + 2);
-    double compute = nonzeros * (mean * (load + miss * 0.69) * scale + 0.6);
-    double sums = filters * ((double)p->blocks * 3.4 + (double)(p->blocks - 1) * mean * 1.84 * scale);
+    double miss = used > k->resident ? 1 - k->resident / used : 0;
+    double load = p->x_planes < d->size && !p->shifts          ? k->unaligned
+                  : p->pitch % LINE_FLOATS && p->tile_rows > 1 ? k->halves
+                                                               : k->aligned;
+    double copy = d->stride <= 2 ? k->fill[d->stride - 1] : k->fill[2] * (double)s->table->vector; /* of a vector */
+    double fill = p->in_place ? planes * plane_lines * k->in_place
+                              : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + k->plane);
+    double compute = nonzeros * (mean * (load + miss * k->missed) * scale + k->nonzero);
+    double blocks = (double)p->blocks;
+    double sums = filters * (blocks * (double)(p->shifts + 1) * k->row + (blocks - 1) * mean * k->partial * scale);
+    if (p->shifts)
+        sums += filters * blocks * mean * (double)(p->shifts + 1) * k->shift * scale;
     int direct =
         p->strip % s->table->vector == 0 && p->pitch == p->strip && (p->tile_rows == 1 || p->strip == d->out_w);
-    double store = filters * (direct ? mean * 5.0 * scale : mean * 9.7 * scale + rows * 1.8);
+    double store =
+        filters * (direct ? mean * k->store_direct * scale : mean * k->scatter * scale + rows * k->scatter_row);
     if (s->options->pool)
-        store = filters * (mean * 6.0 * scale + rows * 2.0);
+        store = filters * (mean * k->store_pooled * scale + rows * 2.0);
     else if (s->table->store_lanes && !direct)
-        store = filters * (mean * 6.0 * scale + rows * 1.0);
-    double stream = nonzeros * 8.0 > 700e3 ? nonzeros * 0.5 : 0; /* weights that come from beyond the second cache */
-    p->copying = fill;
+        store = filters * (mean * k->store * scale + rows * k->store_row);
+    double stream =
+        nonzeros * 8.0 > k->streamed ? nonzeros * k->stream : 0; /* weights that come from beyond the second cache */
     p->cycles = (double)(p->chunks * d->groups * p->tiles) * (fill + compute + sums + store + stream);
+    share_out(s, p, fill);
 }
 
 /* The better one by the model; a tile that was asked for is approached first. */
 static void consider(search *s, spk_plan *p) {
     plan_cost(s, p);
-    if (s->options->tile && p->tile != s->best.tile ? p->tile > s->best.tile : p->cycles < s->best.cycles)
+    if (s->options->tile && p->tile != s->best.tile ? p->tile > s->best.tile : p->wall < s->best.wall)
         s->best = *p;
 }
 
@@ -219,7 +266,7 @@ static void try_strips(search *s, spk_plan *p) {
 
 void spk_plan_make(spk_plan *plan, const infer_desc *d, const spk_table *table, double density,
                    const spconv_options *options) {
-    search s = {d, table, density, options, {.cycles = INFINITY}};
+    search s = {d, table, density, options, {.wall = INFINITY}};
     spk_plan p = {.y_phases = min_size(d->stride, d->size), .reach = (d->size - 1) / d->stride};
     p.rows = d->out_h + p.reach - shared_rows(d, p.y_phases, p.reach);
     p.row_unit = options->pool ? 2 : 1;
@@ -233,16 +280,4 @@ void spk_plan_make(spk_plan *plan, const infer_desc *d, const spk_table *table, 
         try_strips(&s, &p);
     }
     *plan = s.best;
-    if (!plan->tiles)
-        return;
-    /* With few jobs sharing out the filters, too, is better, though each part copies the input for itself. */
-    size_t team = options->threads > 1 ? (size_t)options->threads : 1;
-    size_t jobs = plan->chunks * d->groups * plan->tiles;
-    size_t filters = d->filters / d->groups, rounds = (jobs + team - 1) / team;
-    double copying = (double)jobs * plan->copying;
-    /* where two threads' tiles of a picture meet, both write the same cache lines, which costs this much a filter */
-    double whole = (double)rounds * plan->cycles / (double)jobs + (plan->chunks < team ? 300.0 * (double)filters : 0);
-    plan->parts = 1;
-    if (copying + (plan->cycles - copying) / (double)team < whole)
-        plan->parts = min_size(team, filters);
 }
