@@ -12,7 +12,6 @@
 #define CACHE_SETS 64
 #define CACHE_WAYS 8
 #define MOST_PLANES 16        /* wider windows share planes */
-#define SHARED_LINES 300.0    /* cycles a filter */
 #define MIN_IMAGES_VECTORS 24 /* small pictures are put together up to about these */
 
 static size_t round_up(size_t x, size_t to) {
@@ -95,25 +94,25 @@ typedef struct costs {
     double in_place;                           /* a vector that is read where it lies */
     double store, store_row, store_pooled;     /* a vector by places, with a row's share; pooled */
     double store_direct, scatter, scatter_row; /* a vector in one piece; by segments, with a row's share */
-    double stream, streamed;                   /* a nonzero, where all are more bytes than that */
+    double shared;           /* a filter, where two threads' tiles of a picture meet and both write the same lines */
+    double stream, streamed; /* a nonzero, where all are more bytes than that */
 } costs;
 
 /* AMD Zen 4; shifts are estimated. */
-static const costs narrow = {460, 1.12, 1.12, 1.51, 0.69, 0.6, 3.4, 1,   1.84, {5.2, 7.5, 3},
-                             2,   0.7,  6,    1,    6,    5,   9.7, 1.8, 0.5,  700e3};
+static const costs narrow = {460, 1.12, 1.12, 1.51, 0.69, 0.6, 3.4, 1,   1.84, {5.2, 7.5, 3}, 2,
+                             0.7, 6,    1,    6,    5,    9.7, 1.8, 300, 0.5,  700e3};
 /* AMD Zen 5: within 5 % of what plans took that were no more than a third slower than the best of their shape. */
-static const costs wide = {650, 0.529, 0.824, 0.913, 0.463, 0.69, 6, 0,   1.53, {4.7, 7.6, 3},
-                           0.5, 1.64,  3.8,   1,     3.8,   3.8,  7, 1.8, 0,    0};
+static const costs wide = {650, 0.529, 0.824, 0.913, 0.463, 0.69, 6,  0, 1.53, {4.7, 7.6, 3}, 0.5, 1.64,
+                           3.8, 1,     3.8,   3.8,   7,     1.8,  30, 0, 0};
 
 /* Among the threads: the tiles or, with few of them, the filters, too, although each part copies the input for itself.
  * copying: the cycles of a tile that are for that. */
-static void share_out(const search *s, spk_plan *p, double copying) {
+static void share_out(const search *s, const costs *k, spk_plan *p, double copying) {
     const size_t team = s->options->threads > 1 ? (size_t)s->options->threads : 1;
     const size_t jobs = p->chunks * s->desc->groups * p->tiles, rounds = (jobs + team - 1) / team;
     const size_t filters = s->desc->filters / s->desc->groups;
     const double all = (double)jobs * copying, parted = all + (p->cycles - all) / (double)team;
-    /* where two threads' tiles of a picture meet, both write the same cache lines, which costs this much a filter */
-    p->wall = (double)rounds * p->cycles / (double)jobs + (p->chunks < team ? SHARED_LINES * (double)filters : 0);
+    p->wall = (double)rounds * p->cycles / (double)jobs + (p->chunks < team ? k->shared * (double)filters : 0);
     p->parts = 1;
     if (team > 1 && parted < p->wall) {
         p->parts = min_size(team, filters);
@@ -159,7 +158,7 @@ static void plan_cost(const search *s, spk_plan *p) {
     double stream =
         nonzeros * 8.0 > k->streamed ? nonzeros * k->stream : 0; /* weights that come from beyond the second cache */
     p->cycles = (double)(p->chunks * d->groups * p->tiles) * (fill + compute + sums + store + stream);
-    share_out(s, p, fill);
+    share_out(s, k, p, fill);
 }
 
 /* The better one by the model; a tile that was asked for is approached first. */

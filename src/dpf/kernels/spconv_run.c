@@ -3,7 +3,7 @@
  * Running a sparse convolution: one job for each tile and part of the filters, each
  * independent of the others, with a buffer and sums of the thread's own. Block by block
  * of channels a job copies what its tile reads into the buffer and adds what the
- * nonzeros of its filters make of it. What a job computes never depends on how many
+ * nonzeros of its filters make of it. What a job computes never depends on which
  * threads there are.
  */
 #include <omp.h>
