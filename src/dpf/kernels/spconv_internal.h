@@ -92,6 +92,7 @@ typedef struct spk_pack {
     size_t width;     /* of the picture */
     size_t stride, x_planes;
     size_t pitch, plane_floats; /* of a plane */
+    size_t moved;               /* phases of the rows whose planes are there once more, half a vector down */
     int slack; /* 1: a vector behind each plane is set to zero, since loads may begin in the last row */
 } spk_pack;
 
@@ -126,6 +127,7 @@ typedef struct spk_plan {
     size_t tile_rows, row_tiles;
     size_t row_unit; /* that tiles are made of: 2 where rows are pooled, 1 otherwise */
     size_t pitch, plane_floats, channel_floats;
+    size_t moved;         /* as of spk_pack */
     size_t tiles, tile;   /* tile: vectors of the largest */
     size_t block, blocks; /* channels of a block, blocks of a group */
     size_t parts;         /* of a group's filters */

@@ -181,6 +181,16 @@ static void spk_pack_plane(const spk_pack *p, float *to, const spk_run *run, siz
         spk_pack_inside(p, to, run, runs, at, first, end);
 }
 
+/* Planes once more, from their second half vector on. */
+static void spk_pack_moved(const spk_pack *p) {
+    const size_t planes = p->moved * p->x_planes, offset = p->phases * p->x_planes * p->plane_floats;
+    for (size_t k = 0; k < p->channels; k++) {
+        float *to = p->to + k * p->channel_floats;
+        for (size_t i = 0; i < planes * p->plane_floats; i += SPK_V)
+            spk_store(to + offset + i, spk_load(to + i + SPK_V / 2));
+    }
+}
+
 /* All planes, in ascending order. */
 static void spk_pack_block(const spk_pack *p) {
     float *to = p->to;
@@ -188,6 +198,8 @@ static void spk_pack_block(const spk_pack *p) {
     for (size_t y = 0; y < p->phases; run += p->run_count[y++])
         for (size_t plane = 0; plane < p->x_planes; plane++, to += p->plane_floats)
             spk_pack_plane(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane);
+    if (p->moved)
+        spk_pack_moved(p);
 }
 
 /* exp to about 2 units in the last place; saturates at the ends of the range. */

@@ -34,10 +34,14 @@ const spk_table *spk_table_for(dpf_isa isa) {
 
 /* Distance of a tap from the first pixel of a tile, relative to the block's first channel. */
 static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, size_t ky, size_t kx) {
-    int shared = p->x_planes < d->size; /* then columns have phases like rows */
+    const size_t shared = p->x_planes < d->size; /* then columns have phases like rows */
     size_t plane = ky % d->stride * p->x_planes + (shared ? kx % d->stride : kx);
-    return (int32_t)(channel * p->channel_floats + plane * p->plane_floats + ky / d->stride * p->pitch +
-                     (shared && !p->shifts ? kx / d->stride : 0));
+    size_t row = ky / d->stride * p->pitch, column = shared && !p->shifts ? kx / d->stride : 0;
+    if (p->moved && row % SPK_ALIGN_FLOATS) {
+        plane += p->y_phases * p->x_planes;
+        row -= SPK_ALIGN_FLOATS / 2;
+    }
+    return (int32_t)(channel * p->channel_floats + plane * p->plane_floats + row + column);
 }
 
 /* Splits each group's filters into parts with about the same number of nonzeros. */

@@ -11,11 +11,16 @@
 #define LINE_FLOATS 16 /* of a cache line */
 #define CACHE_SETS 64
 #define CACHE_WAYS 8
-#define MOST_PLANES 16        /* wider windows share planes */
-#define MIN_IMAGES_VECTORS 24 /* small pictures are put together up to about these */
+#define MOST_PLANES 16          /* wider windows share planes */
+#define LARGE_OUTPUT (4u << 20) /* bytes */
+#define MIN_IMAGES_VECTORS 24   /* small pictures are put together up to about these */
 
 static size_t round_up(size_t x, size_t to) {
     return (x + to - 1) / to * to;
+}
+
+static size_t round_down(size_t x, size_t to) {
+    return x / to * to;
 }
 
 static size_t min_size(size_t a, size_t b) {
@@ -86,24 +91,74 @@ typedef struct costs {
     double aligned, halves, unaligned; /* a vector of a nonzero: loads aligned to 64, to 32, to 4 bytes */
     double missed;                     /* the same, beyond `resident` */
     double nonzero;
-    double row;                                /* the nonzeros of a filter in a block, or those between two shifts */
-    double shift;                              /* a vector of sums */
-    double partial;                            /* a vector of sums, from block to block */
-    double fill[3];                            /* a vector that is copied, by stride: 1, 2, more (a float then) */
-    double plane;                              /* a plane that is filled */
-    double in_place;                           /* a vector that is read where it lies */
-    double store, store_row, store_pooled;     /* a vector by places, with a row's share; pooled */
+    double row;              /* the nonzeros of a filter in a block, or those between two shifts */
+    double shift;            /* a vector of sums */
+    double partial;          /* a vector of sums, from block to block */
+    double fill[3];          /* a vector that is copied, by stride: 1, 2, more (a float then) */
+    double move;             /* a vector of a plane that is there twice */
+    double plane;            /* a plane that is filled */
+    double in_place;         /* a vector that is read where it lies */
+    double store, store_row; /* a vector by places, with a row's share */
+    double crossing;         /* the same, where lines of an output beyond the caches are halved */
+    double store_pooled;
     double store_direct, scatter, scatter_row; /* a vector in one piece; by segments, with a row's share */
     double shared;           /* a filter, where two threads' tiles of a picture meet and both write the same lines */
     double stream, streamed; /* a nonzero, where all are more bytes than that */
 } costs;
 
-/* AMD Zen 4; shifts are estimated. */
-static const costs narrow = {460, 1.12, 1.12, 1.51, 0.69, 0.6, 3.4, 1,   1.84, {5.2, 7.5, 3}, 2,
-                             0.7, 6,    1,    6,    5,    9.7, 1.8, 300, 0.5,  700e3};
+/* AMD Zen 4; what has to do with shifts is estimated. */
+static const costs narrow = {
+    .resident = 460,
+    .aligned = 1.12,
+    .halves = 1.12,
+    .unaligned = 1.51,
+    .missed = 0.69,
+    .nonzero = 0.6,
+    .row = 3.4,
+    .shift = 1,
+    .partial = 1.84,
+    .fill = {5.2, 7.5, 3},
+    .move = 2,
+    .plane = 2,
+    .in_place = 0.7,
+    .store = 6,
+    .store_row = 1,
+    .crossing = 0,
+    .store_pooled = 6,
+    .store_direct = 5,
+    .scatter = 9.7,
+    .scatter_row = 1.8,
+    .shared = 300,
+    .stream = 0.5,
+    .streamed = 700e3,
+};
+
 /* AMD Zen 5: within 5 % of what plans took that were no more than a third slower than the best of their shape. */
-static const costs wide = {650, 0.529, 0.824, 0.913, 0.463, 0.69, 6,  0, 1.53, {4.7, 7.6, 3}, 0.5, 1.64,
-                           3.8, 1,     3.8,   3.8,   7,     1.8,  30, 0, 0};
+static const costs wide = {
+    .resident = 650,
+    .aligned = 0.529,
+    .halves = 0.824,
+    .unaligned = 0.913,
+    .missed = 0.463,
+    .nonzero = 0.69,
+    .row = 6,
+    .shift = 0,
+    .partial = 1.53,
+    .fill = {4.7, 7.6, 3},
+    .move = 1.5,
+    .plane = 0.5,
+    .in_place = 1.64,
+    .store = 3.8,
+    .store_row = 1,
+    .crossing = 2,
+    .store_pooled = 3.8,
+    .store_direct = 3.8,
+    .scatter = 7,
+    .scatter_row = 1.8,
+    .shared = 30,
+    .stream = 0,
+    .streamed = 0,
+};
 
 /* Among the threads: the tiles or, with few of them, the filters, too, although each part copies the input for itself.
  * copying: the cycles of a tile that are for that. */
@@ -134,14 +189,16 @@ static void plan_cost(const search *s, spk_plan *p) {
     double planes = channels * (double)(p->y_phases * p->x_planes);
     double plane_lines = p->in_place ? mean * scale : (rows + (double)p->reach) * (double)p->pitch / LINE_FLOATS;
     double row_vectors = ceil((double)p->pitch / (double)s->table->vector);
-    double used = plane_lines * planes / channels * (double)p->block;
+    double moved = (double)(p->moved * p->x_planes);
+    double used = plane_lines * (planes / channels + moved) * (double)p->block;
     double miss = used > k->resident ? 1 - k->resident / used : 0;
-    double load = p->x_planes < d->size && !p->shifts          ? k->unaligned
-                  : p->pitch % LINE_FLOATS && p->tile_rows > 1 ? k->halves
-                                                               : k->aligned;
+    double load = p->x_planes < d->size && !p->shifts                       ? k->unaligned
+                  : p->pitch % LINE_FLOATS && p->tile_rows > 1 && !p->moved ? k->halves
+                                                                            : k->aligned;
     double copy = d->stride <= 2 ? k->fill[d->stride - 1] : k->fill[2] * (double)s->table->vector; /* of a vector */
     double fill = p->in_place ? planes * plane_lines * k->in_place
-                              : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + k->plane);
+                              : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + k->plane) +
+                                    channels * moved * plane_lines * k->move;
     double compute = nonzeros * (mean * (load + miss * k->missed) * scale + k->nonzero);
     double blocks = (double)p->blocks;
     double sums = filters * (blocks * (double)(p->shifts + 1) * k->row + (blocks - 1) * mean * k->partial * scale);
@@ -149,12 +206,14 @@ static void plan_cost(const search *s, spk_plan *p) {
         sums += filters * blocks * mean * (double)(p->shifts + 1) * k->shift * scale;
     int direct =
         p->strip % s->table->vector == 0 && p->pitch == p->strip && (p->tile_rows == 1 || p->strip == d->out_w);
+    const int large = d->filters * d->out_h * d->out_w * sizeof(float) > LARGE_OUTPUT;
     double store =
         filters * (direct ? mean * k->store_direct * scale : mean * k->scatter * scale + rows * k->scatter_row);
     if (s->options->pool)
         store = filters * (mean * k->store_pooled * scale + rows * 2.0);
     else if (s->table->store_lanes && !direct)
-        store = filters * (mean * k->store * scale + rows * k->store_row);
+        store = filters *
+                (mean * (k->store + (large && p->strip % LINE_FLOATS ? k->crossing : 0)) * scale + rows * k->store_row);
     double stream =
         nonzeros * 8.0 > k->streamed ? nonzeros * k->stream : 0; /* weights that come from beyond the second cache */
     p->cycles = (double)(p->chunks * d->groups * p->tiles) * (fill + compute + sums + store + stream);
@@ -211,8 +270,14 @@ static void try_rows(search *s, spk_plan *p) {
         p->tile = vectors_of(s, p, last);
         p->tiles = p->strips * p->row_tiles;
         p->plane_floats = (last + p->reach) * p->pitch;
-        p->slack = p->pitch % s->table->vector || (p->x_planes < s->desc->size && !p->shifts);
-        p->channel_floats = p->y_phases * p->x_planes * p->plane_floats + (p->slack ? s->table->vector : 0);
+        const size_t row = p->strip + (size_t)p->shifts, wrapped = p->shifts && row > p->pitch ? row - p->pitch : 0;
+        if (p->moved) { /* a tile reads from the last row on that begins a vector */
+            const size_t read = round_down(p->reach * p->pitch, s->table->vector) + p->tile * s->table->vector;
+            p->plane_floats = round_up(max_size(p->plane_floats + wrapped, read), s->table->vector);
+        }
+        p->slack = p->pitch % s->table->vector || wrapped || (p->x_planes < s->desc->size && !p->shifts);
+        p->channel_floats =
+            (p->y_phases + p->moved) * p->x_planes * p->plane_floats + (p->slack ? s->table->vector : 0);
         try_blocks(s, p);
     }
 }
@@ -225,14 +290,23 @@ static int wants(const search *s, spconv_columns columns) {
 /* Strips whose sums are shifted: as wide as their pitch has room for. */
 static void try_shifts(search *s, spk_plan p, size_t even) {
     const infer_desc *d = s->desc;
+    const size_t vector = s->table->vector;
     p.shifts = (int)p.reach;
     p.x_planes = p.y_phases;
-    p.pitch = round_up(even + p.reach, s->table->vector);
-    p.strip = p.pitch - p.reach;
-    if (s->options->pool)
-        p.strip -= p.strip % 2;
-    p.strips = (d->out_w + p.strip - 1) / p.strip;
-    try_rows(s, &p);
+    /* zeros to the right of a row are those to the left of the next one */
+    const size_t wrapped = p.strips == 1 && d->stride == 1 ? d->width + d->pad : SIZE_MAX;
+    const size_t need = min_size(even + p.reach, wrapped);
+    for (size_t unit = vector / 2; unit <= vector; unit += unit) {
+        p.pitch = round_up(need, unit);
+        if (unit < vector && p.pitch % vector == 0)
+            continue;
+        p.moved = unit < vector ? min_size(d->stride, d->size - d->stride) : 0;
+        p.strip = need == wrapped ? d->out_w : p.pitch - p.reach;
+        if (s->options->pool)
+            p.strip -= p.strip % 2;
+        p.strips = (d->out_w + p.strip - 1) / p.strip;
+        try_rows(s, &p);
+    }
 }
 
 /* Strips of each number, as even as can be, and each way to reach columns. */
@@ -243,6 +317,7 @@ static void try_strips(search *s, spk_plan *p) {
         next = strips + (strips < 12 ? 1 : strips / 8);
         next = strips < most ? min_size(next, most) : next; /* the narrowest are always tried */
         size_t even = (d->out_w + strips - 1) / strips;
+        p->strips = strips;
         if (p->reach && s->table->shifts && wants(s, SPCONV_COLUMNS_SHIFTED))
             try_shifts(s, *p, even);
         p->strip = round_up(even, p->lines == 1 ? s->table->vector : unit);

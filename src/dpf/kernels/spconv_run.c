@@ -47,6 +47,7 @@ static void pack_block(const spconv *conv, const spk_tile *tile, const float *in
                      .x_planes = p->x_planes,
                      .pitch = p->pitch,
                      .plane_floats = p->plane_floats,
+                     .moved = p->moved,
                      .slack = p->slack};
     conv->table->pack(&pack);
 }
