@@ -69,6 +69,10 @@ static float *floats(size_t count) {
     return x;
 }
 
+static size_t product(int a, int b, int c) {
+    return (size_t)a * (size_t)b * (size_t)c;
+}
+
 static void run(bench *b, int slot) {
     if (slot == OURS)
         depthwise_run(b->ours, b->in, b->out);
@@ -99,12 +103,12 @@ static void compare(bench *b, int slot) {
 static void dense_new_calls(bench *b, const dpf_conv_shape *s, const float *w, const float *bias, int threads) {
     const int side = dpf_conv_out_h(s), in[] = {s->batch, s->c, s->h, s->w}, out[] = {s->batch, s->n, side, side};
     const dense_shape shape = {s->batch, s->c, s->h, s->w, s->n, s->size, s->stride, s->stride, s->pad, 1, s->groups};
-    const size_t batch = (size_t)s->batch, channels = (size_t)s->c, area = (size_t)(s->h * s->w);
+    const size_t batch = (size_t)s->batch, channels = (size_t)s->c, area = product(1, s->h, s->w);
     dpf_error err;
     must(dense_new(&b->dense[1], &shape, DPF_RELU, w, bias, threads, DENSE_AUTO, &err), &err);
     dense_get_info(b->dense[1], &b->info);
     b->blocked_in = floats(dense_floats(batch, channels, area, b->info.lanes_in));
-    b->blocked_out = floats(dense_floats(batch, (size_t)s->n, (size_t)(side * side), b->info.lanes_out));
+    b->blocked_out = floats(dense_floats(batch, (size_t)s->n, product(1, side, side), b->info.lanes_out));
     const size_t lanes = b->info.lanes_in, lanes_out = b->info.lanes_out;
     float *to = lanes == 1 ? b->in : b->blocked_in, *from = lanes_out == 1 ? b->want : b->blocked_out;
     size_t most = b->info.scratch > spconv_scratch(b->sparse) ? b->info.scratch : spconv_scratch(b->sparse);
@@ -125,10 +129,10 @@ static void bench_new(bench *b, int i, int batch, int threads) {
     const dpf_conv_shape s = {batch, c, hw, hw, c, size, shapes[i].stride, size / 2, c};
     const depthwise_options o = {.threads = threads};
     const spconv_options so = {.threads = threads};
-    float *w = floats((size_t)(c * size * size)), *bias = floats((size_t)c);
+    float *w = floats(product(c, size, size)), *bias = floats((size_t)c);
     dpf_error err;
-    *b = (bench){.in_count = (size_t)(batch * c * hw * hw)};
-    b->out_count = (size_t)(batch * c) * (size_t)(dpf_conv_out_h(&s) * dpf_conv_out_w(&s));
+    *b = (bench){.in_count = (size_t)batch * product(c, hw, hw)};
+    b->out_count = (size_t)batch * product(c, dpf_conv_out_h(&s), dpf_conv_out_w(&s));
     b->in = floats(b->in_count);
     b->out = floats(b->out_count);
     b->want = floats(b->out_count);
@@ -171,7 +175,7 @@ static void measure(bench *b, double ms) {
         qsort(b->ms[slot], b->count, sizeof **b->ms, by_value);
 }
 
-static void print_row(const bench *b, int i, int batch) {
+static void print_row(const bench *b, int i) {
     const int s = shapes[i].stride, size = shapes[i].size;
     depthwise_info info;
     depthwise_get_info(b->ours, &info);
@@ -182,7 +186,6 @@ static void print_row(const bench *b, int i, int batch) {
         printf("%.2f,", b->ms[slot][0] / b->ms[OURS][0]);
     printf("%.1f,%.1f,%s\n", 2e-6 * (double)b->out_count * size * size / b->ms[OURS][0],
            1e-6 * (info.cycles_modelled / b->ms[OURS][0]), b->info.name);
-    (void)batch;
     fflush(stdout);
 }
 
@@ -206,7 +209,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < SHAPES; i++) {
         bench_new(&b, i, batch, threads);
         measure(&b, ms);
-        print_row(&b, i, batch);
+        print_row(&b, i);
         for (int slot = DIRECT; slot < SLOTS; slot++)
             sums[slot] += log(b.ms[slot][0] / b.ms[OURS][0]) / SHAPES;
         bench_free(&b);

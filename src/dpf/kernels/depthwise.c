@@ -161,8 +161,22 @@ void depthwise_run(const depthwise *c, const float *input, float *output) {
         run_job(c, i, input, output);
 }
 
-/* TODO */
+/* In cycles of the processor that the models of the other kernels are fitted to, see runtime/choose.c; measured for
+ * AVX-512. */
+static double model_cycles(const depthwise *c) {
+    const infer_desc *d = &c->desc;
+    const double taps = (double)(d->size * d->size), vector = (double)c->table->vector;
+    const size_t strips = d->batch * d->filters * ((d->out_w - 1) / c->table->vector + 1);
+    double step = taps + (d->stride == 2 ? 14 : 2); /* a row of a strip */
+    if (!c->unrolled)
+        step = taps * (d->stride > 2 ? 2 * vector : 6);
+    return (double)strips * (80 * (double)c->bands + step * (double)d->out_h);
+}
+
 void depthwise_get_info(const depthwise *c, depthwise_info *out) {
     const infer_desc *d = &c->desc;
-    *out = (depthwise_info){.isa = c->isa, .bytes = (d->weights + d->filters) * sizeof(float), .unrolled = c->unrolled};
+    *out = (depthwise_info){.isa = c->isa,
+                            .bytes = (d->weights + d->filters) * sizeof(float),
+                            .unrolled = c->unrolled,
+                            .cycles_modelled = model_cycles(c)};
 }

@@ -10,6 +10,8 @@
  *   DW_STORE_FEW(p, v, count)  the first `count` lanes, less than all; touches no other memory
  *   DW_MAX(a, b), DW_MIN(a, b)  b where one is not a number
  *   DW_EVEN(a, b), DW_ODD(a, b)  every second lane of a, then of b
+ *   DW_SHIFT(a, b, n) perhaps: lanes n and up of a, then those of b; then also
+ *   DW_LOAD_REST(p, n, lanes)  like DW_LOAD_LANES, but only the first n matter; n is at most 6
  *   DW_TABLE          name of the table to define
  * Loops over window and sums have constant bounds and must be unrolled completely, so
  * that sums and weights stay in registers.
@@ -57,8 +59,31 @@ DW_INLINE ptrdiff_t dw_column(ptrdiff_t x, ptrdiff_t out_w) {
     return x + DW_V <= out_w ? x : out_w >= DW_V ? out_w - DW_V : 0;
 }
 
-/* What the columns of a K wide window see of a row, a vector each. inside: all of it lies in the picture. With stride 2
- * two columns come of the same two vectors. */
+/* What the columns of a K wide window see of a row, a vector each. inside: all of it lies in the picture. */
+#ifdef DW_SHIFT
+DW_INLINE void dw_row(const float *row, dw_vec *v, const dw_lanes *lanes, int K, int S, int inside) {
+    dw_vec of[2], rest[2];
+    DW_UNROLL for (int s = 0; s < S; s++) of[s] =
+        inside ? dw_load(row + s * DW_V) : DW_LOAD_LANES(row + s * DW_V, lanes[s]);
+    rest[0] = DW_LOAD_REST(row + S * DW_V, K - S, inside ? DW_LANES(0, K - S) : lanes[S]);
+    if (S == 2) {
+        const dw_vec a = of[0], b = of[1], c = rest[0];
+        of[0] = DW_EVEN(a, b);
+        of[1] = DW_ODD(a, b);
+        if (K > 3) {
+            rest[0] = DW_EVEN(c, c);
+            rest[1] = DW_ODD(c, c);
+        }
+    }
+    DW_UNROLL for (int k = 0; k < K; k++) v[k] = k < S ? of[k] : DW_SHIFT(of[k % S], rest[k % S], k / S);
+}
+
+/* Lanes of the vectors that dw_row loads, at column `at` of a row. */
+DW_INLINE void dw_row_lanes(dw_lanes *lanes, ptrdiff_t at, ptrdiff_t width, int K, int S) {
+    (void)K;
+    DW_UNROLL for (int s = 0; s <= S; s++) lanes[s] = dw_lanes_at(at + s * DW_V, width);
+}
+#else
 DW_INLINE void dw_row(const float *row, dw_vec *v, const dw_lanes *lanes, int K, int S, int inside) {
     if (S == 1)
         DW_UNROLL for (int k = 0; k < K; k++) v[k] = inside ? dw_load(row + k) : DW_LOAD_LANES(row + k, lanes[k]);
@@ -72,6 +97,15 @@ DW_INLINE void dw_row(const float *row, dw_vec *v, const dw_lanes *lanes, int K,
         }
 }
 
+DW_INLINE void dw_row_lanes(dw_lanes *lanes, ptrdiff_t at, ptrdiff_t width, int K, int S) {
+    DW_UNROLL for (int k = 0; k < K; k += S) {
+        lanes[k] = dw_lanes_at(at + k, width);
+        if (S == 2)
+            lanes[k + 1] = dw_lanes_at(at + k + DW_V, width);
+    }
+}
+#endif
+
 /* A strip from top to bottom. Rows of the input are taken in groups of S: the output in row y is complete after
  * groups y to y + A - 1; sum[i] is that of the row whose group i this one is. */
 DW_INLINE void dw_strip(const dw_job *j, ptrdiff_t x, int K, int S, int inside) {
@@ -81,12 +115,9 @@ DW_INLINE void dw_strip(const dw_job *j, ptrdiff_t x, int K, int S, int inside) 
     const ptrdiff_t column = x * S - j->pad, height = j->height, width = j->width;
     const dw_vec bias = dw_set(j->bias), slope = dw_set(j->slope), cap = dw_set(j->cap);
     dw_vec w[MOST][MOST], v[MOST], sum[MOST];
-    dw_lanes lanes[MOST + 1];
-    DW_UNROLL for (int k = 0; k < K * !inside; k += S) {
-        lanes[k] = dw_lanes_at(column + k, width);
-        if (S == 2)
-            lanes[k + 1] = dw_lanes_at(column + k + DW_V, width);
-    }
+    dw_lanes lanes[MOST + 1] = {0};
+    if (!inside)
+        dw_row_lanes(lanes, column, width, K, S);
     DW_UNROLL for (int u = 0; u < K; u++) DW_UNROLL for (int k = 0; k < K; k++) w[u][k] = dw_set(j->weights[u * K + k]);
     DW_UNROLL for (int i = 0; i < A; i++) sum[i] = bias;
     ptrdiff_t done = 1 - A, y = j->first * S - j->pad; /* y: of the input; done: rows of the output */
