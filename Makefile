@@ -108,7 +108,7 @@ test: ## build and run all tests, then asan, and tsan where clang is; last line:
 	+@if command -v clang >/dev/null; then TALLY=build/tally $(MAKE) --no-print-directory tsan-run $(TSAN); fi
 	+@TALLY=build/tally $(MAKE) --no-print-directory asan
 
-test-neon: ## the sparse kernels on 64-bit ARM, emulated; skipped where its compiler is missing
+test-neon: ## the kernels of inference on 64-bit ARM, emulated; skipped where its compiler is missing
 	@tests/neon/run.sh
 
 asan: ## unit tests and fuzz corpora under address and undefined-behaviour sanitizers

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What tests/unit/test_kernels_sparse.c needs of cmocka, for a processor that cmocka is
- * not installed for: tests/neon/run.sh compiles that test with this header. The first
- * check that fails ends the program with status 1.
+ * What two tests of kernels need of cmocka, for a processor that cmocka is not installed
+ * for: tests/neon/run.sh compiles them with this header. The first check that fails ends
+ * the program with status 1.
  */
 #ifndef DPF_TESTS_NEON_CMOCKA_H
 #define DPF_TESTS_NEON_CMOCKA_H

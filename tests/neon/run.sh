@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The sparse convolution on 64-bit ARM: its test against sums in double precision,
-# cross-compiled and run under qemu-user. Called by `make test-neon`; where the cross
-# compiler or qemu is missing it says so and passes.
-set -eu
+# The sparse and the depthwise convolution on 64-bit ARM: their tests against sums in double
+# precision, cross-compiled and run under qemu-user. Called by `make test-neon`; where the
+# cross compiler or qemu is missing it says so and passes.
+set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=build/neon
 cc=aarch64-linux-gnu-gcc
@@ -16,10 +16,18 @@ for tool in $cc qemu-aarch64; do
     fi
 done
 mkdir -p "$out"
-# conv.c is there for the size of an output; what else it calls is thrown away.
-$cc -std=c11 -D_GNU_SOURCE -DDPF_NO_DNNL -O2 -fopenmp -Wall -Wextra -Werror -Wno-psabi -ffunction-sections \
-    -fdata-sections -Wl,--gc-sections,-w -static -Isrc -Itests/neon tests/unit/test_kernels_sparse.c \
-    src/dpf/kernels/{spconv_c,spconv_pack,spconv_plan,spconv_run,spconv_tiles,cpu,activation,infer_desc,conv}.c \
-    src/dpf/core/error.c src/dpf/core/rows.c -lm -o "$out/test_kernels_sparse"
-qemu-aarch64 "$out/test_kernels_sparse" | tee "$out/log"
+kernels=src/dpf/kernels
+sparse=$(echo $kernels/spconv_{c,pack,plan,run,tiles}.c)
+# build TEST SOURCE...: conv.c is there for the size of an output; what else it calls is thrown away.
+build() {
+    # shellcheck disable=SC2086 # a list of files
+    $cc -std=c11 -D_GNU_SOURCE -DDPF_NO_DNNL -O2 -fopenmp -Wall -Wextra -Werror -Wno-psabi -ffunction-sections \
+        -fdata-sections -Wl,--gc-sections,-w -static -Isrc -Itests/neon "tests/unit/$1.c" $sparse "${@:2}" \
+        $kernels/{cpu,activation,infer_desc,conv}.c src/dpf/core/error.c src/dpf/core/rows.c -lm -o "$out/$1"
+}
+build test_kernels_sparse
+build test_kernels_depthwise $kernels/{depthwise,depthwise_c,activate,plane,plane_c}.c
+for test in sparse depthwise; do
+    qemu-aarch64 "$out/test_kernels_$test"
+done | tee "$out/log"
 echo "test-neon: $(grep -c '^ok' "$out/log") passed, 0 failed"
