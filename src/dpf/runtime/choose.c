@@ -6,7 +6,8 @@
  * two tile sizes to each other on Zen 5):
  *
  *   sparse    what spconv models for this density
- *   direct    1/15 a product
+ *   depthwise what its kernel models: about 1/14 a product, more for small pictures
+ *   direct    1/15 a product; of a depthwise layer 1/10, in whole blocks of 16 channels
  *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
  *             of 4x4; 0.4 or 1.2 for each value that is transformed, there and back; 0.7 or
  *             1.2 for each transformed weight, which comes from memory
@@ -15,8 +16,7 @@
  *   dense     0.35 for each float of output where a maxpool follows that a sparse kernel does on the way;
  *             in measuring, too, as of a processor of 3 GHz
  *
- * Sparse is looked at only below a density of 0.75, where it could win, and for
- * depthwise layers, which OpenBLAS is bad at. OpenBLAS is looked at where oneDNN cannot
+ * Sparse is looked at only below a density of 0.75, where it could win. OpenBLAS is looked at where oneDNN cannot
  * do a layer: it is no match for oneDNN's kernels, and its threads, which go on spinning
  * for a while, disturb what is measured after it.
  */
@@ -30,24 +30,33 @@
 #include "../kernels/cpu.h"
 
 #define DIRECT_SPEED 15 /* products a cycle */
+#define DEPTHWISE_SPEED 10
 #define BLAS_SPEED 12
 #define RELAYOUT_CYCLES 1
 #define POOL_CYCLES 0.35
 #define CYCLES_A_MS 3e6
 
-typedef enum candidate { SPARSE, DIRECT, WINOGRAD_2, WINOGRAD_4, BLAS, CANDIDATES } candidate;
-static const char *const names[CANDIDATES] = {"sparse", "direct", "Winograd 2x2", "Winograd 4x4", "OpenBLAS"};
-static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO, DENSE_DIRECT, DENSE_WINOGRAD_2, DENSE_WINOGRAD_4, DENSE_BLAS};
+typedef enum candidate { SPARSE, DEPTHWISE, DIRECT, WINOGRAD_2, WINOGRAD_4, BLAS, CANDIDATES } candidate;
+static const char *const names[CANDIDATES] = {"sparse",       "depthwise",    "direct",
+                                              "Winograd 2x2", "Winograd 4x4", "OpenBLAS"};
+static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO,       DENSE_AUTO,       DENSE_DIRECT,
+                                             DENSE_WINOGRAD_2, DENSE_WINOGRAD_4, DENSE_BLAS};
 
 void rt_choice_free(rt_choice *choice) {
     dense_free(choice->dense);
     spconv_free(choice->sparse);
+    depthwise_free(choice->depthwise);
     choice->dense = NULL;
     choice->sparse = NULL;
+    choice->depthwise = NULL;
 }
 
 static double floats_of(const rt_build *b, const rt_conv *c, int output) {
     return (double)b->model->batch * (double)(output ? c->l->outputs : c->l->inputs);
+}
+
+static int is_depthwise(const dpf_graph_layer *l) {
+    return l->groups > 1 && l->groups == l->c;
 }
 
 /* --- making ---------------------------------------------------------------------------- */
@@ -71,6 +80,40 @@ static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, dou
     return DPF_OK;
 }
 
+/* The weights as an array, also where they are here without their zeros: then it is for free(*own). */
+static dpf_status spread(rt_build *b, const rt_conv *c, const float **weights, float **own) {
+    *own = NULL;
+    *weights = c->w;
+    if (!b->rows)
+        return DPF_OK;
+    if (!(*own = rt_floats(b, c->l->weights)))
+        return DPF_ERR_MEMORY;
+    dpf_rows_to_dense(b->rows, *own);
+    *weights = *own;
+    return DPF_OK;
+}
+
+static dpf_status make_depthwise(rt_build *b, const rt_conv *c, rt_choice *out, double *cycles) {
+    const dpf_graph_layer *l = c->l;
+    const dpf_conv_shape shape = {b->model->batch, l->c, l->h, l->w, l->filters, l->size, l->stride, l->pad, l->groups};
+    const depthwise_options options = {.threads = b->model->threads};
+    const float *weights;
+    float *own;
+    if (l->stride_x != l->stride_y || l->dilation != 1)
+        return DPF_ERR_UNSUPPORTED;
+    RT_TRY(spread(b, c, &weights, &own));
+    const dpf_status status = depthwise_new(&out->depthwise, &shape, c->act, weights, c->bias, &options, b->err);
+    free(own);
+    RT_TRY(status);
+    depthwise_info info;
+    depthwise_get_info(out->depthwise, &info);
+    snprintf(out->kernel, sizeof out->kernel, "depthwise %s", dpf_isa_name(info.isa));
+    out->lanes_in = out->lanes_out = 1;
+    out->bytes = info.bytes;
+    *cycles = info.cycles_modelled;
+    return DPF_OK;
+}
+
 static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
     const dpf_graph_layer *l = c->l;
     const double side = tile + 2, filters = l->filters, channels = l->c;
@@ -85,6 +128,8 @@ static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) 
     const double products = (double)b->model->batch * l->multiply_adds;
     if (kind == WINOGRAD_2 || kind == WINOGRAD_4)
         return winograd_cycles(b, c, kind == WINOGRAD_4 ? 4 : 2);
+    if (kind == DIRECT && is_depthwise(l))
+        return products / DEPTHWISE_SPEED * ((l->filters + 15) / 16 * 16) / l->filters;
     if (kind == DIRECT)
         return products / DIRECT_SPEED;
     return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
@@ -92,16 +137,14 @@ static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) 
 
 static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out) {
     const dpf_graph_layer *l = c->l;
-    float *spread = NULL; /* weights that are here without their zeros */
-    if (b->rows && !(spread = rt_floats(b, l->weights)))
-        return DPF_ERR_MEMORY;
-    if (spread)
-        dpf_rows_to_dense(b->rows, spread);
+    const float *weights;
+    float *own;
+    RT_TRY(spread(b, c, &weights, &own));
     const dense_shape shape = {b->model->batch, l->c,        l->h,   l->w,        l->filters, l->size,
                                l->stride_x,     l->stride_y, l->pad, l->dilation, l->groups};
     const dpf_status status =
-        dense_new(&out->dense, &shape, c->act, spread ? spread : c->w, c->bias, b->model->threads, kinds[kind], b->err);
-    free(spread);
+        dense_new(&out->dense, &shape, c->act, weights, c->bias, b->model->threads, kinds[kind], b->err);
+    free(own);
     if (status)
         return status;
     dense_info info;
@@ -121,9 +164,16 @@ static double pool_cycles(const rt_build *b, const rt_conv *c, int pooled) {
 
 /* One candidate and what the model says of it, in Mcycles. */
 static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cost) {
-    double cycles = kind == SPARSE ? 0 : dense_cycles(b, c, kind);
+    double cycles = 0;
     *out = (rt_choice){.dense = NULL};
-    RT_TRY(kind == SPARSE ? make_sparse(b, c, out, &cycles) : make_dense(b, c, kind, out));
+    if (kind == SPARSE) {
+        RT_TRY(make_sparse(b, c, out, &cycles));
+    } else if (kind == DEPTHWISE) {
+        RT_TRY(make_depthwise(b, c, out, &cycles));
+    } else {
+        RT_TRY(make_dense(b, c, kind, out));
+        cycles = dense_cycles(b, c, kind);
+    }
     const size_t lanes = b->model->arrays[c->in].lanes;
     if (lanes != out->lanes_in)
         cycles += RELAYOUT_CYCLES * floats_of(b, c, 0);
@@ -138,7 +188,6 @@ static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice 
 /* The candidates in order; the first that can be made serves where *first is set. Returns how many. */
 static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES], int *first) {
     const dpf_graph_layer *l = c->l;
-    const int depthwise = l->groups > 1 && l->groups == l->c;
     size_t n = 0;
     *first = 1;
     switch (b->model->kernels) {
@@ -158,8 +207,10 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
     case DPF_KERNELS_AUTO:
     case DPF_KERNELS_DENSE:
         *first = 0;
+        if (is_depthwise(l))
+            out[n++] = DEPTHWISE;
         if (b->model->kernels == DPF_KERNELS_AUTO &&
-            (depthwise || c->pool || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
+            (c->pool || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
             out[n++] = SPARSE;
         out[n++] = WINOGRAD_2;
         out[n++] = WINOGRAD_4;
@@ -179,7 +230,7 @@ static int skips(const rt_build *b, const rt_conv *c, candidate kind, double lea
         return isfinite(cost[DIRECT]) || winograd;
     if (kind == DIRECT && b->model->kernels == DPF_KERNELS_WINOGRAD)
         return winograd;
-    if (b->model->tune || kind == SPARSE)
+    if (b->model->tune || kind == SPARSE || kind == DEPTHWISE)
         return 0;
     const double best = (dense_cycles(b, c, kind) + pool_cycles(b, c, 0)) / 1e6;
     if (best < least)
@@ -238,7 +289,7 @@ static dpf_status measure(rt_build *b, const rt_conv *c, const made *m, double *
 
 dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
     candidate order[CANDIDATES];
-    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
+    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
     int first;
     const size_t count = list(b, c, order, &first);
     made m = {.count = 0};

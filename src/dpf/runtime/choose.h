@@ -17,10 +17,11 @@ typedef struct rt_conv {
     int pool;  /* 1: nobody but a maxpool of 2 x 2 reads the output, so that a kernel may do that, too */
 } rt_conv;
 
-/* A kernel made for it: one of dense and sparse. */
+/* A kernel made for it: one of dense, sparse and depthwise. */
 typedef struct rt_choice {
     dense *dense;
     spconv *sparse;
+    depthwise *depthwise;
     size_t lanes_in, lanes_out, scratch, bytes;
     int pooled;                /* 1: the kernel does the maxpool */
     char kernel[64], why[160]; /* as in rt_step */

@@ -99,6 +99,10 @@ static dpf_status run_step(dpf_context *c, size_t i) {
         spconv_run(s->sparse, rt_memory(c, s->in[0]), out, scratch);
         return DPF_OK;
     }
+    if (s->depthwise) {
+        depthwise_run(s->depthwise, rt_memory(c, s->in[0]), out);
+        return DPF_OK;
+    }
     for (size_t k = 0; k < s->in_count; ++k)
         c->in[k] = rt_memory(c, s->in[k]);
     const rt_run r = {c->model, s, c->in, out, scratch};

@@ -46,8 +46,10 @@ static void take(rt_build *b, rt_step *s, rt_choice *c) {
     b->model->weight_bytes += c->bytes;
     s->dense = c->dense;
     s->sparse = c->sparse;
+    s->depthwise = c->depthwise;
     c->dense = NULL;
     c->sparse = NULL;
+    c->depthwise = NULL;
 }
 
 static dpf_status make_step(rt_build *b, const rt_conv *conv, rt_choice *c) {

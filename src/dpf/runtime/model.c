@@ -68,6 +68,7 @@ void dpf_model_free(dpf_model *m) {
         free(s->bias);
         dense_free(s->dense);
         spconv_free(s->sparse);
+        depthwise_free(s->depthwise);
     }
     free(m->steps);
     free(m->arrays);

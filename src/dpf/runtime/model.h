@@ -18,6 +18,7 @@
 #include "../core/error.h"
 #include "../core/rows.h"
 #include "../kernels/dense.h"
+#include "../kernels/depthwise.h"
 #include "../kernels/spconv.h"
 #include "../model/container.h"
 #include "../model/graph.h"
@@ -49,7 +50,7 @@ typedef struct rt_run {
 } rt_run;
 
 struct rt_step {
-    void (*run)(const rt_run *r); /* NULL: dense or sparse below */
+    void (*run)(const rt_run *r); /* NULL: dense, sparse or depthwise below */
     const dpf_graph_layer *layer;
     size_t number; /* of the layer */
     const char *what;
@@ -58,6 +59,7 @@ struct rt_step {
     int in_place; /* the output may take the memory of in[0] */
     dense *dense;
     spconv *sparse;
+    depthwise *depthwise;
     float *weights, *bias; /* of this step's own function */
     double multiply_adds, useful;
     char kernel[64], why[160];

@@ -67,7 +67,10 @@ static dpf_status run(const bench *t, const rt_choice *choice) {
         RT_TRY(dense_call_run(t->convert));
     if (t->call)
         return dense_call_run(t->call);
-    spconv_run(choice->sparse, t->in, t->out, t->scratch);
+    if (choice->sparse)
+        spconv_run(choice->sparse, t->in, t->out, t->scratch);
+    else
+        depthwise_run(choice->depthwise, t->in, t->out);
     return DPF_OK;
 }
 
