@@ -163,6 +163,51 @@ static void test_kernels(void **unused) {
     }
 }
 
+/* Depthwise layers have a kernel of their own, but for different strides and dilation; where it is asked for by
+ * nobody it does not run. The result is that of OpenBLAS. */
+static void test_depthwise(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *keys;
+        int own;
+    } cases[] = {{"groups=3\nfilters=3\nsize=3\npad=1\nactivation=leaky\n", 1},
+                 {"groups=3\nfilters=6\nsize=5\npad=1\nstride=2\nbatch_normalize=1\nactivation=relu6\n", 1},
+                 {"groups=3\nfilters=3\nsize=7\nstride=2\npadding=2\nactivation=mish\n", 1},
+                 {"groups=3\nfilters=3\nsize=3\npad=1\nstride_x=2\nstride_y=1\nactivation=leaky\n", 0},
+                 {"groups=3\nfilters=3\nsize=3\npad=1\ndilation=2\nactivation=leaky\n", 0},
+                 {"groups=1\nfilters=3\nsize=3\npad=1\nactivation=leaky\n", 0}};
+    static const dpf_kernels kernels[] = {DPF_KERNELS_BLAS, DPF_KERNELS_AUTO, DPF_KERNELS_DENSE, DPF_KERNELS_AUTO};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        float *result[4], *input = world_input(32 * 32 * 3, i);
+        size_t count[4];
+        snprintf(text, sizeof text, "%s[convolutional]\n%s", NET, cases[i].keys);
+        for (int k = 0; k < 4; k++) {
+            dpf_context *c;
+            dpf_step_info info;
+            dpf_error err;
+            dpf_model *m =
+                world_load(text, (dpf_model_options){.threads = 1 + k % 2, .kernels = kernels[k], .tune = k == 3});
+            assert_int_equal(dpf_context_new(&c, m, &err), DPF_OK);
+            assert_int_equal(dpf_model_step(m, 0, &info, &err), DPF_OK);
+            const int runs = strncmp(info.kernel, "depthwise ", 10) == 0;
+            if (k < 3 ? runs != (k && cases[i].own) : cases[i].own && !strstr(info.why, "measured: depthwise "))
+                fail_msg("case %zu, option %d: runs on %s; %s", i, k, info.kernel, info.why);
+            result[k] = world_run(m, c, input, &count[k]);
+            dpf_context_free(c);
+            dpf_model_free(m);
+        }
+        for (int k = 1; k < 4; k++) {
+            assert_int_equal(count[k], count[0]);
+            for (size_t j = 0; j < count[0]; j++)
+                assert_true(fabsf(result[k][j] - result[0][j]) <= 1e-5f);
+        }
+        for (int k = 0; k < 4; k++)
+            free(result[k]);
+        free(input);
+    }
+}
+
 /* Nonzeros of the convolutions in order. */
 static size_t kept_weights(const dpf_model *m, size_t kept[4]) {
     dpf_step_info info;
@@ -413,9 +458,11 @@ static void test_fork_layers(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_arguments),      cmocka_unit_test(test_memory),  cmocka_unit_test(test_options_agree),
-        cmocka_unit_test(test_no_allocation),      cmocka_unit_test(test_kernels), cmocka_unit_test(test_maxpool),
-        cmocka_unit_test(test_pooled_convolution), cmocka_unit_test(test_boxes),   cmocka_unit_test(test_fork_layers),
+        cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_options_agree), cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_kernels),       cmocka_unit_test(test_depthwise),
+        cmocka_unit_test(test_maxpool),       cmocka_unit_test(test_pooled_convolution),
+        cmocka_unit_test(test_boxes),         cmocka_unit_test(test_fork_layers),
         cmocka_unit_test(test_one_ranking),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
