@@ -129,7 +129,7 @@ static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) 
     if (kind == WINOGRAD_2 || kind == WINOGRAD_4)
         return winograd_cycles(b, c, kind == WINOGRAD_4 ? 4 : 2);
     if (kind == DIRECT && is_depthwise(l))
-        return products / DEPTHWISE_SPEED * ((l->filters + 15) / 16 * 16) / l->filters;
+        return products / DEPTHWISE_SPEED * ceil(l->filters / 16.0) * 16 / l->filters;
     if (kind == DIRECT)
         return products / DIRECT_SPEED;
     return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
