@@ -239,7 +239,7 @@ static void test_one_ranking(void **unused) {
     assert_int_equal(kept[3], 512); /* the head is not prunable */
     dpf_model_free(m);
     for (size_t i = 0; i < 4; i++)
-        parameters += sizes[i] + (i == 0 ? 4 * 16 : i == 3 ? 8 : 16 << i);
+        parameters += sizes[i] + (i == 0 ? 4 * 16 : i == 3 ? 8 : (size_t)16 << i);
     float *values = calloc(parameters, sizeof *values);
     assert_non_null(values);
     size_t at = 4 * 16; /* small weights first, the largest in the third layer */

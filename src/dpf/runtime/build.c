@@ -56,7 +56,8 @@ dpf_status rt_step_new(rt_build *b, rt_step **out, const char *what, void (*run)
     if (!grow((void **)&m->steps, m->step_count, &m->step_room, sizeof *m->steps))
         return dpf_fail_memory(b->err, sizeof *m->steps, "a plan");
     rt_step *s = &m->steps[m->step_count];
-    *s = (rt_step){.run = run, .number = b->index, .what = what, .in_count = in_count, .out = array};
+    *s = (rt_step){
+        .run = run, .number = b->index, .what = what, .in_count = in_count, .out = array, .act = DPF_LINEAR_ACT};
     s->layer = &m->graph->layers[b->index];
     s->scratch = RT_NONE;
     s->in = malloc((in_count ? in_count : 1) * sizeof *s->in);
@@ -325,6 +326,8 @@ static dpf_status build_maxpool(rt_build *b, const dpf_graph_layer *l) {
     }
     RT_TRY(build_follower(b, l, "maxpool", rt_maxpool, 0));
     size_t at = b->model->step_count - 1;
+    b->model->steps[at].act = b->waiting;
+    b->waiting = DPF_LINEAR_ACT;
     const rt_array *in = &b->model->arrays[b->model->steps[at].in[0]];
     return rt_scratch(b, at, rt_maxpool_scratch(in) * (size_t)b->model->threads);
 }
@@ -435,7 +438,7 @@ static dpf_status build_outputs(rt_build *b) {
 
 dpf_status rt_build_all(dpf_model *m, rt_parameters *parameters, dpf_error *err) {
     const dpf_graph *g = m->graph;
-    rt_build b = {.model = m, .err = err};
+    rt_build b = {.model = m, .waiting = DPF_LINEAR_ACT, .err = err};
     b.of_layer = calloc(g->count, sizeof *b.of_layer);
     if (!b.of_layer)
         return dpf_fail_memory(err, g->count * sizeof *b.of_layer, "a plan");

@@ -135,6 +135,12 @@ static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) 
     return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
 }
 
+/* Is the activation of the largest value the largest one? Then it can wait for the maxpool that follows, which has a
+ * quarter of the values. */
+static int may_wait(dpf_activation act) {
+    return act == DPF_LEAKY || act == DPF_RELIE || act == DPF_RELU6 || act == DPF_LOGISTIC_ACT || act == DPF_TANH;
+}
+
 static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out) {
     const dpf_graph_layer *l = c->l;
     const float *weights;
@@ -142,14 +148,17 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
     RT_TRY(spread(b, c, &weights, &own));
     const dense_shape shape = {b->model->batch, l->c,        l->h,   l->w,        l->filters, l->size,
                                l->stride_x,     l->stride_y, l->pad, l->dilation, l->groups};
-    const dpf_status status =
-        dense_new(&out->dense, &shape, c->act, weights, c->bias, b->model->threads, kinds[kind], b->err);
+    /* these are fused by oneDNN's direct kernels, not by its Winograd */
+    const int waits = c->pool && (kind == WINOGRAD_2 || kind == WINOGRAD_4) && may_wait(c->act);
+    const dpf_status status = dense_new(&out->dense, &shape, waits ? DPF_LINEAR_ACT : c->act, weights, c->bias,
+                                        b->model->threads, kinds[kind], b->err);
     free(own);
     if (status)
         return status;
     dense_info info;
     dense_get_info(out->dense, &info);
     snprintf(out->kernel, sizeof out->kernel, "%s", info.name);
+    out->waiting = waits ? c->act : DPF_LINEAR_ACT;
     out->lanes_in = info.lanes_in;
     out->lanes_out = info.lanes_out;
     out->scratch = info.scratch;
@@ -165,7 +174,7 @@ static double pool_cycles(const rt_build *b, const rt_conv *c, int pooled) {
 /* One candidate and what the model says of it, in Mcycles. */
 static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice *out, double *cost) {
     double cycles = 0;
-    *out = (rt_choice){.dense = NULL};
+    *out = (rt_choice){.waiting = DPF_LINEAR_ACT};
     if (kind == SPARSE) {
         RT_TRY(make_sparse(b, c, out, &cycles));
     } else if (kind == DEPTHWISE) {

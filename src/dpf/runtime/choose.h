@@ -23,6 +23,7 @@ typedef struct rt_choice {
     spconv *sparse;
     depthwise *depthwise;
     size_t lanes_in, lanes_out, scratch, bytes;
+    dpf_activation waiting;    /* what is left to the maxpool that follows; DPF_LINEAR_ACT: nothing */
     int pooled;                /* 1: the kernel does the maxpool */
     char kernel[64], why[160]; /* as in rt_step */
 } rt_choice;

@@ -63,6 +63,7 @@ static dpf_status make_step(rt_build *b, const rt_conv *conv, rt_choice *c) {
     s->multiply_adds = (double)b->model->batch * l->multiply_adds;
     s->useful = (double)b->model->batch * (double)conv->nonzeros * l->out_h * l->out_w;
     b->pooled = c->pooled;
+    b->waiting = c->waiting;
     take(b, s, c);
     RT_TRY(rt_scratch(b, b->model->step_count - 1, c->scratch));
     rt_result(b, out);

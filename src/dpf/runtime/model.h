@@ -61,6 +61,7 @@ struct rt_step {
     spconv *sparse;
     depthwise *depthwise;
     float *weights, *bias; /* of this step's own function */
+    dpf_activation act;    /* of its results; DPF_LINEAR_ACT: none */
     double multiply_adds, useful;
     char kernel[64], why[160];
 };
@@ -102,11 +103,12 @@ typedef struct rt_parameters {
 /* How a model is made of a graph; the state of build.c. */
 typedef struct rt_build {
     dpf_model *model;
-    float *values;    /* parameters of the layer at hand, which may be changed ... */
-    dpf_rows *rows;   /* ... but for a convolution's weights when these are not NULL: then they are here */
-    size_t *of_layer; /* array that holds the output of each layer */
-    size_t index;     /* layer at hand */
-    int pooled;       /* the convolution before did this layer's maxpool, too */
+    float *values;          /* parameters of the layer at hand, which may be changed ... */
+    dpf_rows *rows;         /* ... but for a convolution's weights when these are not NULL: then they are here */
+    size_t *of_layer;       /* array that holds the output of each layer */
+    size_t index;           /* layer at hand */
+    int pooled;             /* the convolution before did this layer's maxpool, too */
+    dpf_activation waiting; /* what the convolution before left to this maxpool; DPF_LINEAR_ACT: nothing */
     dpf_error *err;
 } rt_build;
 

@@ -9,6 +9,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "../kernels/activate.h"
 #include "../kernels/plane.h"
 
 enum { SMALL_WINDOW = 3 };           /* in blocks: pixel by pixel, larger ones first by rows */
@@ -140,11 +141,13 @@ void rt_maxpool(const rt_run *r) {
         return;
     }
 #pragma omp for schedule(static)
-    for (size_t j = 0; j < jobs; ++j)
+    for (size_t j = 0; j < jobs; ++j) {
         if (quads)
             max_quads(ops, r->in[0] + j * 2 * rows * in->w, line, r->out + j * rows * out->w, out->w, rows);
         else
             max_row(r, ops, line, j / height, j % height);
+        dpf_activate_array(r->out + j * rows * out->w * in->lanes, rows * out->w * in->lanes, r->step->act, 1);
+    }
 }
 
 void rt_local_avgpool(const rt_run *r) {
