@@ -156,7 +156,7 @@ static double difference(const float *got, const float *want, size_t count) {
 
 static void blas_new(bench *b, int threads) {
     const dpf_conv_shape *s = &b->shape;
-    const dense_shape ds = {s->batch, s->c, s->h, s->w, s->n, s->size, s->stride, s->stride, s->pad, 1, 1};
+    const dense_shape ds = {s->batch, s->c, s->h, s->w, s->n, s->size, s->stride, s->stride, s->pad, 1, 1, 0};
     dense_info info;
     dpf_error err;
     openblas_set_num_threads(threads);

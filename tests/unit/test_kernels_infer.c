@@ -59,6 +59,7 @@ typedef struct size_pair {
     int h, w;
 } size_pair;
 
+/* Before pooling. */
 static size_pair out_size(const dense_shape *s) {
     int span = (s->size - 1) * s->dilation + 1;
     return (size_pair){(s->h + 2 * s->pad - span) / s->stride_y + 1, (s->w + 2 * s->pad - span) / s->stride_x + 1};
@@ -80,16 +81,21 @@ static double one_output(const dense_shape *s, const float *x, const float *w, i
 
 static void oracle(const dense_shape *s, const float *x, const float *w, const float *bias, double *y) {
     size_pair out = out_size(s);
+    const int side = s->pool ? 2 : 1, across = out.w / side, area = out.h / side * across;
     for (int n = 0; n < s->batch * s->n; ++n)
-        for (int at = 0; at < out.h * out.w; ++at)
-            y[n * out.h * out.w + at] =
-                (double)bias[n % s->n] + one_output(s, x, w, n / s->n, n % s->n, at / out.w, at % out.w);
+        for (int at = 0; at < area; ++at) {
+            double most = -INFINITY;
+            for (int k = 0; k < side * side; ++k)
+                most = fmax(most, one_output(s, x, w, n / s->n, n % s->n, at / across * side + k / side,
+                                             at % across * side + k % side));
+            y[n * area + at] = (double)bias[n % s->n] + most;
+        }
 }
 
 static void compare(const dense_shape *s, dpf_activation act, const char *name, const float *got, size_t lanes,
                     const double *want, double bound) {
     size_pair out = out_size(s);
-    size_t area = (size_t)out.h * (size_t)out.w, n = (size_t)s->batch * (size_t)s->n * area;
+    size_t area = (size_t)(out.h * out.w / (s->pool ? 4 : 1)), n = (size_t)s->batch * (size_t)s->n * area;
     double largest = 0;
     for (size_t i = 0; i < n; ++i)
         largest = fmax(largest, fabs(want[i]));
@@ -112,7 +118,8 @@ static double bound_of(dense_kind kind) {
 static int check(const dense_shape *s, dense_kind kind, dpf_activation act, int threads) {
     static uint64_t seed = 1;
     size_pair out = out_size(s);
-    size_t area = (size_t)s->h * (size_t)s->w, out_area = (size_t)out.h * (size_t)out.w, batch = (size_t)s->batch;
+    size_t area = (size_t)s->h * (size_t)s->w, out_area = (size_t)(out.h * out.w / (s->pool ? 4 : 1)),
+           batch = (size_t)s->batch;
     size_t nw = (size_t)s->n * (size_t)(s->c / s->groups) * (size_t)s->size * (size_t)s->size,
            nx = batch * (size_t)s->c * area;
     float *x = random_floats(nx, &seed), *w = random_floats(nw, &seed), *bias = random_floats((size_t)s->n, &seed);
@@ -155,15 +162,15 @@ static int check(const dense_shape *s, dense_kind kind, dpf_activation act, int 
     return status == DPF_OK;
 }
 
-/* batch, c, h, w, n, size, stride_x, stride_y, pad, dilation, groups */
+/* batch, c, h, w, n, size, stride_x, stride_y, pad, dilation, groups, pool */
 static const dense_shape shapes[] = {
-    {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1},     {1, 3, 17, 19, 16, 3, 1, 1, 1, 1, 1},
-    {2, 16, 13, 13, 32, 3, 1, 1, 1, 1, 1}, {1, 7, 11, 5, 5, 3, 2, 2, 1, 1, 1},
-    {3, 16, 8, 9, 16, 3, 2, 1, 1, 1, 1},   {1, 24, 9, 9, 24, 3, 1, 1, 1, 1, 24},
-    {2, 32, 10, 7, 64, 3, 1, 1, 1, 1, 2},  {1, 8, 12, 12, 8, 3, 1, 1, 2, 2, 1},
-    {1, 16, 7, 7, 48, 5, 1, 1, 2, 1, 1},   {4, 64, 6, 6, 17, 1, 1, 1, 0, 1, 1},
-    {1, 3, 23, 29, 8, 7, 2, 2, 3, 1, 1},   {2, 20, 5, 5, 12, 1, 2, 2, 0, 1, 4},
-    {1, 48, 31, 3, 16, 3, 1, 1, 0, 1, 1},  {1, 128, 13, 13, 255, 1, 1, 1, 0, 1, 1},
+    {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0},     {1, 3, 17, 19, 16, 3, 1, 1, 1, 1, 1, 0},
+    {2, 16, 13, 13, 32, 3, 1, 1, 1, 1, 1, 0}, {1, 7, 11, 5, 5, 3, 2, 2, 1, 1, 1, 0},
+    {3, 16, 8, 9, 16, 3, 2, 1, 1, 1, 1, 0},   {1, 24, 9, 9, 24, 3, 1, 1, 1, 1, 24, 0},
+    {2, 32, 10, 7, 64, 3, 1, 1, 1, 1, 2, 0},  {1, 8, 12, 12, 8, 3, 1, 1, 2, 2, 1, 0},
+    {1, 16, 7, 7, 48, 5, 1, 1, 2, 1, 1, 0},   {4, 64, 6, 6, 17, 1, 1, 1, 0, 1, 1, 0},
+    {1, 3, 23, 29, 8, 7, 2, 2, 3, 1, 1, 0},   {2, 20, 5, 5, 12, 1, 2, 2, 0, 1, 4, 0},
+    {1, 48, 31, 3, 16, 3, 1, 1, 0, 1, 1, 0},  {1, 128, 13, 13, 255, 1, 1, 1, 0, 1, 1, 0},
 };
 static const dpf_activation acts[] = {DPF_LINEAR_ACT, DPF_LEAKY, DPF_RELU,      DPF_MISH, DPF_SWISH, DPF_LOGISTIC_ACT,
                                       DPF_RELU6,      DPF_ELU,   DPF_HARDSWISH, DPF_TANH, DPF_LOGGY, DPF_STAIR};
@@ -202,9 +209,9 @@ static void test_direct(void **unused) {
 static void test_winograd(void **unused) {
     (void)unused;
     static const dense_shape fit[] = {
-        {1, 16, 12, 12, 16, 3, 1, 1, 1, 1, 1},  {2, 32, 13, 20, 48, 3, 1, 1, 1, 1, 1},
-        {1, 1024, 6, 6, 16, 3, 1, 1, 1, 1, 1},  {1, 512, 13, 13, 32, 3, 1, 1, 1, 1, 1},
-        {1, 128, 26, 26, 64, 3, 1, 1, 1, 1, 1}, {1, 64, 52, 52, 32, 3, 1, 1, 1, 1, 1},
+        {1, 16, 12, 12, 16, 3, 1, 1, 1, 1, 1, 0},  {2, 32, 13, 20, 48, 3, 1, 1, 1, 1, 1, 0},
+        {1, 1024, 6, 6, 16, 3, 1, 1, 1, 1, 1, 0},  {1, 512, 13, 13, 32, 3, 1, 1, 1, 1, 1, 0},
+        {1, 128, 26, 26, 64, 3, 1, 1, 1, 1, 1, 0}, {1, 64, 52, 52, 32, 3, 1, 1, 1, 1, 1, 0},
     };
     static const dense_kind tiles[] = {DENSE_WINOGRAD_2, DENSE_WINOGRAD_4};
     int done[2] = {0};
@@ -224,6 +231,30 @@ static void test_winograd(void **unused) {
 #else
     assert_int_equal(done[0] + done[1], 0);
 #endif
+}
+
+/* All channel counts, edges, tails of columns, rows and filters; pooled where rows and columns are even. */
+static void test_few_channels(void **unused) {
+    (void)unused;
+    static const dense_shape fit[] = {
+        {1, 3, 16, 24, 16, 3, 1, 1, 1, 1, 1, 0}, {2, 1, 5, 41, 32, 3, 1, 1, 1, 1, 1, 0},
+        {1, 4, 9, 3, 5, 3, 1, 1, 0, 1, 1, 0},    {1, 2, 1, 1, 33, 3, 1, 1, 1, 1, 1, 0},
+        {3, 3, 7, 8, 16, 3, 1, 1, 1, 1, 1, 0},   {1, 3, 16, 24, 16, 3, 1, 1, 1, 1, 1, 1},
+        {2, 4, 6, 10, 40, 3, 1, 1, 1, 1, 1, 1},  {1, 1, 4, 6, 16, 3, 1, 1, 0, 1, 1, 1},
+        {1, 3, 2, 2, 16, 3, 1, 1, 1, 1, 1, 1},
+    };
+    static const dpf_activation few[] = {DPF_LEAKY, DPF_RELU, DPF_LINEAR_ACT, DPF_RELIE};
+    static const dense_shape odd = {1, 3, 7, 8, 16, 3, 1, 1, 1, 1, 1, 1}, five = {1, 5, 8, 8, 16, 3, 1, 1, 1, 1, 1, 0};
+    const int there = dpf_cpu_isa() >= DPF_ISA_AVX512;
+    for (size_t i = 0; i < sizeof fit / sizeof *fit; ++i)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            assert_int_equal(check(&fit[i], DENSE_FEW, few[(i + (size_t)threads / 2) % 4], threads), there);
+            assert_int_equal(check(&fit[i], DENSE_FEW, DPF_MISH, threads), there && !fit[i].pool);
+            assert_false(fit[i].pool && check(&fit[i], DENSE_DIRECT, DPF_LEAKY, threads));
+        }
+    assert_false(check(&odd, DENSE_FEW, DPF_LEAKY, 1));
+    assert_false(check(&five, DENSE_FEW, DPF_LEAKY, 1));
+    check_all(DENSE_FEW);
 }
 
 static void check_relayout(const int shape[4], size_t from, size_t to, int threads) {
@@ -270,8 +301,8 @@ static void test_relayout(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blas), cmocka_unit_test(test_auto),
-                                       cmocka_unit_test(test_direct), cmocka_unit_test(test_winograd),
-                                       cmocka_unit_test(test_relayout)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blas),     cmocka_unit_test(test_auto),
+                                       cmocka_unit_test(test_direct),   cmocka_unit_test(test_winograd),
+                                       cmocka_unit_test(test_relayout), cmocka_unit_test(test_few_channels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

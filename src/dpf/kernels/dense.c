@@ -46,11 +46,16 @@ dpf_status dense_new(dense **out, const dense_shape *s, dpf_activation act, cons
         return dpf_fail_memory(err, sizeof *d, "a convolution");
     d->threads = threads > 0 ? threads : 1;
     d->info.lanes_in = d->info.lanes_out = 1;
+    const int ours = kind == DENSE_BLAS || kind == DENSE_FEW, side = s->pool ? 2 : 1;
+    if (s->pool && kind != DENSE_FEW)
+        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "only a convolution of few channels can be pooled on the way");
+    else if (kind == DENSE_FEW)
+        status = dense_few_create(d, s, size, act, weights, bias, err);
 #ifndef DPF_NO_DNNL
-    if (kind != DENSE_BLAS)
+    else if (!ours)
         status = dense_dnnl_create(d, s, size, act, weights, bias, kind == DENSE_AUTO ? DENSE_DIRECT : kind, err);
 #else
-    if (kind != DENSE_BLAS)
+    else if (!ours)
         status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "this program was built without oneDNN");
 #endif
     if (kind == DENSE_BLAS || (kind == DENSE_AUTO && status == DPF_ERR_UNSUPPORTED))
@@ -59,7 +64,8 @@ dpf_status dense_new(dense **out, const dense_shape *s, dpf_activation act, cons
         free(d);
         return status;
     }
-    d->out_floats = dense_floats((size_t)s->batch, (size_t)s->n, (size_t)size[0] * (size_t)size[1], d->info.lanes_out);
+    d->out_floats = dense_floats((size_t)s->batch, (size_t)s->n, (size_t)(size[0] / side) * (size_t)(size[1] / side),
+                                 d->info.lanes_out);
     *out = d;
     return DPF_OK;
 }

@@ -23,8 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW_CHANNELS 4
-
 enum { IN, OUT, WEIGHTS, BIAS, SCRATCH, TENSORS };
 static const int argument[TENSORS] = {DNNL_ARG_SRC, DNNL_ARG_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_SCRATCHPAD};
 
@@ -234,7 +232,7 @@ static dnnl_primitive_desc_t try_layout(const dnnl_dense *d, const dense_shape *
 
 static dnnl_primitive_desc_t choose_layout(const dnnl_dense *d, const dense_shape *s, const int out[2],
                                            dpf_activation fused, dense_kind kind, layout_pair *chosen) {
-    const int few = s->c <= FEW_CHANNELS && s->groups == 1, winograd = is_winograd(kind);
+    const int few = s->c <= DENSE_FEW_CHANNELS && s->groups == 1, winograd = is_winograd(kind);
     const layout_pair direct[] = {{few ? 1 : 16, 16}, {few ? 1 : 8, 8}, {0, 0}, {16, 16}, {8, 8}, {1, 1}};
     const layout_pair blocks[] = {{16, 16}}, *pairs = winograd ? blocks : direct;
     const size_t count = winograd ? 1 : sizeof direct / sizeof *direct;

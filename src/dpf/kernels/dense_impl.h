@@ -14,6 +14,8 @@ typedef struct dense_backend {
     dpf_status (*run)(void *call);
 } dense_backend;
 
+#define DENSE_FEW_CHANNELS 4 /* or fewer: a first layer, whose input stays in plain planes */
+
 struct dense {
     const dense_backend *backend;
     void *state;
@@ -31,9 +33,11 @@ struct dense_call {
 };
 
 /* Each fills backend, state, info and act of *d. `out` is the output's height and width. kind:
- * DENSE_DIRECT or one of Winograd's. */
+ * DENSE_DIRECT or one of Winograd's, for oneDNN. */
 dpf_status dense_blas_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dpf_error *err);
+dpf_status dense_few_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
+                            const float *bias, dpf_error *err);
 #ifndef DPF_NO_DNNL
 dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dense_kind kind, dpf_error *err);

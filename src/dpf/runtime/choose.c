@@ -11,9 +11,10 @@
  *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
  *             of 4x4; 0.4 or 1.2 for each value that is transformed, there and back; 0.7 or
  *             1.2 for each transformed weight, which comes from memory
+ *   few       1/15 a product, for first layers
  *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
  *   all       1 for each float of input or output that needs another layout
- *   dense     0.35 for each float of output where a maxpool follows that a sparse kernel does on the way;
+ *   dense     0.35 for each float of output where a maxpool follows that another kernel does on the way;
  *             in measuring, too, as of a processor of 3 GHz
  *
  * Sparse is looked at only below a density of 0.75, where it could win. OpenBLAS is looked at where oneDNN cannot
@@ -36,11 +37,11 @@
 #define POOL_CYCLES 0.35
 #define CYCLES_A_MS 3e6
 
-typedef enum candidate { SPARSE, DEPTHWISE, DIRECT, WINOGRAD_2, WINOGRAD_4, BLAS, CANDIDATES } candidate;
-static const char *const names[CANDIDATES] = {"sparse",       "depthwise",    "direct",
-                                              "Winograd 2x2", "Winograd 4x4", "OpenBLAS"};
-static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO,       DENSE_AUTO,       DENSE_DIRECT,
-                                             DENSE_WINOGRAD_2, DENSE_WINOGRAD_4, DENSE_BLAS};
+typedef enum candidate { SPARSE, DEPTHWISE, DIRECT, WINOGRAD_2, WINOGRAD_4, FEW, BLAS, CANDIDATES } candidate;
+static const char *const names[CANDIDATES] = {"sparse",       "depthwise",    "direct",  "Winograd 2x2",
+                                              "Winograd 4x4", "few channels", "OpenBLAS"};
+static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO,       DENSE_AUTO, DENSE_DIRECT, DENSE_WINOGRAD_2,
+                                             DENSE_WINOGRAD_4, DENSE_FEW,  DENSE_BLAS};
 
 void rt_choice_free(rt_choice *choice) {
     dense_free(choice->dense);
@@ -130,7 +131,7 @@ static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) 
         return winograd_cycles(b, c, kind == WINOGRAD_4 ? 4 : 2);
     if (kind == DIRECT && is_depthwise(l))
         return products / DEPTHWISE_SPEED * ceil(l->filters / 16.0) * 16 / l->filters;
-    if (kind == DIRECT)
+    if (kind == DIRECT || kind == FEW)
         return products / DIRECT_SPEED;
     return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
 }
@@ -147,7 +148,7 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
     float *own;
     RT_TRY(spread(b, c, &weights, &own));
     const dense_shape shape = {b->model->batch, l->c,        l->h,   l->w,        l->filters, l->size,
-                               l->stride_x,     l->stride_y, l->pad, l->dilation, l->groups};
+                               l->stride_x,     l->stride_y, l->pad, l->dilation, l->groups,  c->pool && kind == FEW};
     /* these are fused by oneDNN's direct kernels, not by its Winograd */
     const int waits = c->pool && (kind == WINOGRAD_2 || kind == WINOGRAD_4) && may_wait(c->act);
     const dpf_status status = dense_new(&out->dense, &shape, waits ? DPF_LINEAR_ACT : c->act, weights, c->bias,
@@ -158,6 +159,7 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
     dense_info info;
     dense_get_info(out->dense, &info);
     snprintf(out->kernel, sizeof out->kernel, "%s", info.name);
+    out->pooled = shape.pool;
     out->waiting = waits ? c->act : DPF_LINEAR_ACT;
     out->lanes_in = info.lanes_in;
     out->lanes_out = info.lanes_out;
@@ -218,6 +220,7 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
         *first = 0;
         if (is_depthwise(l))
             out[n++] = DEPTHWISE;
+        out[n++] = FEW;
         if (b->model->kernels == DPF_KERNELS_AUTO &&
             (c->pool || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
             out[n++] = SPARSE;
@@ -236,7 +239,7 @@ static int skips(const rt_build *b, const rt_conv *c, candidate kind, double lea
     const dpf_graph_layer *l = c->l;
     const int winograd = isfinite(cost[WINOGRAD_2]) || isfinite(cost[WINOGRAD_4]);
     if (kind == BLAS)
-        return isfinite(cost[DIRECT]) || winograd;
+        return isfinite(cost[DIRECT]) || isfinite(cost[FEW]) || winograd;
     if (kind == DIRECT && b->model->kernels == DPF_KERNELS_WINOGRAD)
         return winograd;
     if (b->model->tune || kind == SPARSE || kind == DEPTHWISE)
@@ -298,7 +301,7 @@ static dpf_status measure(rt_build *b, const rt_conv *c, const made *m, double *
 
 dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
     candidate order[CANDIDATES];
-    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
+    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
     int first;
     const size_t count = list(b, c, order, &first);
     made m = {.count = 0};

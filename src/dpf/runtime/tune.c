@@ -16,7 +16,7 @@
 
 enum { LEAST_TURNS = 4, MOST_TURNS = 50 };
 #define LEAST_MS 6.0 /* to spend on each kernel, at least */
-#define HOPELESS 3.0 /* times as slow as the fastest: has no more turns; what disturbs makes it 2 */
+#define HOPELESS 2.0 /* times as slow as the fastest after those turns: has no more */
 
 typedef struct bench {
     float *in, *before, *out, *scratch; /* before: the input in the layout that it has */
@@ -74,13 +74,10 @@ static dpf_status run(const bench *t, const rt_choice *choice) {
     return DPF_OK;
 }
 
-/* One run of each that is not hopeless. */
-static dpf_status turn(const bench *t, const rt_choice *choices, size_t count, double *ms) {
-    double least = INFINITY;
-    for (size_t i = 0; i < count; ++i)
-        least = fmin(least, ms[i]);
+/* One run of each that takes at most `most`. */
+static dpf_status turn(const bench *t, const rt_choice *choices, size_t count, double most, double *ms) {
     for (size_t i = 0; i < count; ++i) {
-        if (ms[i] > HOPELESS * least && isfinite(ms[i]))
+        if (ms[i] > most)
             continue;
         const double start = now_ms();
         RT_TRY(run(&t[i], &choices[i]));
@@ -95,9 +92,12 @@ static dpf_status measure(rt_build *b, const bench *t, const rt_choice *choices,
     for (size_t i = 0; i < count; ++i)
         ms[i] = INFINITY;
     for (int i = 0; i < MOST_TURNS && !status; ++i) {
+        double least = INFINITY;
+        for (size_t k = 0; k < count; ++k)
+            least = fmin(least, ms[k]);
         if (i >= LEAST_TURNS && now_ms() - begin > LEAST_MS * (double)count)
             break;
-        status = turn(t, choices, count, ms);
+        status = turn(t, choices, count, i >= LEAST_TURNS ? HOPELESS * least : INFINITY, ms);
     }
     return status ? rt_fail(b, status, "could not be run by oneDNN") : DPF_OK;
 }
