@@ -45,7 +45,7 @@ typedef enum dense_kind {
     DENSE_WINOGRAD_2 = 2, /* tiles of 2x2; AVX-512, 3x3 with stride 1 */
     DENSE_WINOGRAD_4 = 3, /* tiles of 4x4; the same */
     DENSE_BLAS = 4,       /* any shape */
-    DENSE_FEW = 5         /* our own: AVX-512, 3x3 with stride 1 of up to 4 channels, pad 0 or 1 */
+    DENSE_FEW = 5 /* our own: AVX-512, 3x3 with stride 1 of up to 4 channels, pad 0 or 1; where oneDNN is there */
 } dense_kind;
 
 typedef struct dense dense;

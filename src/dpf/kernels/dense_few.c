@@ -11,7 +11,7 @@
 #include "dense_few.h"
 #include "dense_impl.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(DPF_NO_DNNL) /* who wants plain planes of the result has oneDNN convert them */
 typedef struct few_dense {
     dense_shape s;
     size_t out_h, out_w, pitch, blocks;
@@ -157,6 +157,6 @@ dpf_status dense_few_create(dense *d, const dense_shape *s, const int out[2], dp
 dpf_status dense_few_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                             const float *bias, dpf_error *err) {
     (void)d, (void)s, (void)out, (void)act, (void)weights, (void)bias;
-    return dpf_fail(err, DPF_ERR_UNSUPPORTED, "the convolution of few channels is for AVX-512");
+    return dpf_fail(err, DPF_ERR_UNSUPPORTED, "the convolution of few channels needs AVX-512 and oneDNN");
 }
 #endif
