@@ -337,7 +337,10 @@ static void plane_block_pool(const float *in, int w, int y_first, int y_last, in
         lanes max = (lanes){0} - FLT_MAX;
         for (int y = y_first; y < y_last; ++y)
             for (int x = x_first; x < x_last; ++x) {
-                lanes v = LOAD(in + ((size_t)y * (size_t)w + (size_t)x) * PLANE_LANES);
+                const float *from = in + ((size_t)y * (size_t)w + (size_t)x) * PLANE_LANES;
+                lanes v = LOAD(from);
+                __builtin_prefetch(from + (size_t)size * (size_t)w *
+                                              PLANE_LANES); /* oneDNN may have written it past the caches */
                 keep_larger(&max, &v);
             }
         STORE(out, max);

@@ -9,7 +9,6 @@
 #include <omp.h>
 #include <string.h>
 
-#include "../kernels/activate.h"
 #include "../kernels/plane.h"
 
 enum { SMALL_WINDOW = 3 };           /* in blocks: pixel by pixel, larger ones first by rows */
@@ -146,7 +145,9 @@ void rt_maxpool(const rt_run *r) {
             max_quads(ops, r->in[0] + j * 2 * rows * in->w, line, r->out + j * rows * out->w, out->w, rows);
         else
             max_row(r, ops, line, j / height, j % height);
-        dpf_activate_array(r->out + j * rows * out->w * in->lanes, rows * out->w * in->lanes, r->step->act, 1);
+        float *to = r->out + j * rows * out->w * in->lanes;
+        if (r->step->act != DPF_LINEAR_ACT)
+            ops->affine(to, to, rows * out->w * in->lanes, 1, 0, r->step->act);
     }
 }
 
