@@ -308,27 +308,41 @@ static void test_maxpool(void **unused) {
     }
 }
 
-/* A sparse convolution whose output only a maxpool reads does that as well; one that others read, or whose
- * rows are odd, does not. The result is that of separate steps. */
+/* A sparse convolution whose output only a maxpool reads does that as well, and a first layer's dense one; with
+ * oneDNN's Winograd the activation waits for it. One that others read, or whose rows are odd, does not. The result is
+ * that of separate steps. */
 static void test_pooled_convolution(void **unused) {
     (void)unused;
 #define MAX "[maxpool]\nsize=2\nstride=2\n"
-    static const struct {
+#define LEAKY16 NET CONV(16, 3, "activation=leaky")
+#ifdef DPF_NO_DNNL
+    const size_t few = 0;
+#else
+    const size_t few = dpf_cpu_isa() == DPF_ISA_AVX512;
+#endif
+    const struct {
         const char *text;
         size_t pooled;
-    } cases[] = {{NET CONV(8, 3, "activation=leaky") MAX CONV(9, 3, "activation=mish") MAX CONV(4, 1, ""), 2},
-                 {NET CONV(8, 3, "activation=leaky") MAX CONV(4, 1, "") "[route]\nlayers=0\n" CONV(4, 1, ""), 0},
-                 {NET CONV(8, 3, "activation=leaky") MAX CONV(4, 1, "") "[route]\nlayers=1\n" CONV(4, 1, ""), 1},
-                 {NET CONV(8, 3, "stride=3") MAX CONV(4, 1, ""), 0},
-                 {NET CONV(8, 3, "") "[maxpool]\nsize=2\nstride=1\n" CONV(4, 1, ""), 0},
-                 {NET CONV(8, 3, "") "[maxpool]\nsize=3\nstride=2\n" CONV(4, 1, ""), 0}};
+        dpf_kernels kernels;
+    } cases[] = {{LEAKY16 MAX CONV(32, 3, "activation=leaky") MAX CONV(32, 3, "activation=mish") MAX CONV(4, 1, ""), 0,
+                  DPF_KERNELS_WINOGRAD},
+                 {LEAKY16 MAX CONV(32, 3, "activation=relu") MAX CONV(4, 1, ""), few, DPF_KERNELS_DENSE},
+                 {NET CONV(8, 3, "activation=leaky") MAX CONV(9, 3, "activation=mish") MAX CONV(4, 1, ""), 2,
+                  DPF_KERNELS_SPARSE},
+                 {NET CONV(8, 3, "activation=leaky") MAX CONV(4, 1, "") "[route]\nlayers=0\n" CONV(4, 1, ""), 0,
+                  DPF_KERNELS_SPARSE},
+                 {NET CONV(8, 3, "activation=leaky") MAX CONV(4, 1, "") "[route]\nlayers=1\n" CONV(4, 1, ""), 1,
+                  DPF_KERNELS_SPARSE},
+                 {NET CONV(8, 3, "stride=3") MAX CONV(4, 1, ""), 0, DPF_KERNELS_SPARSE},
+                 {NET CONV(8, 3, "") "[maxpool]\nsize=2\nstride=1\n" CONV(4, 1, ""), 0, DPF_KERNELS_SPARSE},
+                 {NET CONV(8, 3, "") "[maxpool]\nsize=3\nstride=2\n" CONV(4, 1, ""), 0, DPF_KERNELS_SPARSE}};
     for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
         float *input = world_input(32 * 32 * 3, i), *out[2];
         size_t count[2], pooled[2] = {0};
         for (int keep = 0; keep < 2; keep++) {
             dpf_model *m = world_load(cases[i / 2].text, (dpf_model_options){.threads = 2,
                                                                              .batch = 1 + (int)(i % 2),
-                                                                             .kernels = DPF_KERNELS_SPARSE,
+                                                                             .kernels = cases[i / 2].kernels,
                                                                              .keep_layers = keep,
                                                                              .sparsity = 0.5});
             dpf_context *c;

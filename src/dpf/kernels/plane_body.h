@@ -332,6 +332,7 @@ static inline __attribute__((always_inline)) void keep_larger(lanes *most, const
 
 static void plane_block_pool(const float *in, int w, int y_first, int y_last, int x0, int size, int stride, int out_w,
                              float *out) {
+    const size_t ahead = (size_t)size * (size_t)w * PLANE_LANES; /* oneDNN may have written it past the caches */
     for (int j = 0; j < out_w; ++j, x0 += stride, out += PLANE_LANES) {
         int x_first = x0 < 0 ? 0 : x0, x_last = x0 + size < w ? x0 + size : w;
         lanes max = (lanes){0} - FLT_MAX;
@@ -339,8 +340,7 @@ static void plane_block_pool(const float *in, int w, int y_first, int y_last, in
             for (int x = x_first; x < x_last; ++x) {
                 const float *from = in + ((size_t)y * (size_t)w + (size_t)x) * PLANE_LANES;
                 lanes v = LOAD(from);
-                __builtin_prefetch(from + (size_t)size * (size_t)w *
-                                              PLANE_LANES); /* oneDNN may have written it past the caches */
+                __builtin_prefetch(from + ahead);
                 keep_larger(&max, &v);
             }
         STORE(out, max);
