@@ -31,6 +31,8 @@
 #include "../core/error.h"
 #include "activation.h"
 
+#define DENSE_FEW_CHANNELS 4 /* or fewer: a first layer, whose input stays in plain planes */
+
 typedef struct dense_shape {
     int batch, c, h, w; /* input */
     int n;              /* filters */
@@ -45,7 +47,7 @@ typedef enum dense_kind {
     DENSE_WINOGRAD_2 = 2, /* tiles of 2x2; AVX-512, 3x3 with stride 1 */
     DENSE_WINOGRAD_4 = 3, /* tiles of 4x4; the same */
     DENSE_BLAS = 4,       /* any shape */
-    DENSE_FEW = 5 /* our own: AVX-512, 3x3 with stride 1 of up to 4 channels, pad 0 or 1; where oneDNN is there */
+    DENSE_FEW = 5         /* our own: AVX-512, 3x3 with stride 1 of few channels, pad 0 or 1; where oneDNN is there */
 } dense_kind;
 
 typedef struct dense dense;

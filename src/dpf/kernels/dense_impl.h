@@ -14,8 +14,6 @@ typedef struct dense_backend {
     dpf_status (*run)(void *call);
 } dense_backend;
 
-#define DENSE_FEW_CHANNELS 4 /* or fewer: a first layer, whose input stays in plain planes */
-
 struct dense {
     const dense_backend *backend;
     void *state;

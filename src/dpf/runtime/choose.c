@@ -220,7 +220,8 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
         *first = 0;
         if (is_depthwise(l))
             out[n++] = DEPTHWISE;
-        out[n++] = FEW;
+        if (l->c <= DENSE_FEW_CHANNELS && l->size == 3)
+            out[n++] = FEW;
         if (b->model->kernels == DPF_KERNELS_AUTO &&
             (c->pool || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
             out[n++] = SPARSE;
