@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
  * The kernel of a convolution: dense or sparse, measured (tune) or by a small model in
- * processor cycles on one thread (all share their work alike), fitted to the processor
- * that spconv's model was fitted to, AMD's Zen 4, which adds 16 products a cycle (Winograd's
- * two tile sizes to each other on Zen 5):
+ * processor cycles on one thread (all share their work alike), fitted to AMD's Zen 4, which
+ * adds 16 products a cycle (Winograd's two tile sizes to each other on Zen 5):
  *
- *   sparse    what spconv models for this density
- *   depthwise what its kernel models: about 1/14 a product, more for small pictures
- *   direct    1/15 a product; of a depthwise layer 1/10, in whole blocks of 16 channels
+ *   sparse    what spconv models for this density and processor
+ *   depthwise what its kernel models, likewise: about 1/14 a product, more for small pictures
+ *   direct    1/15 a product, of a depthwise layer 1/10, in whole blocks of 16 channels
  *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
  *             of 4x4; 0.4 or 1.2 for each value that is transformed, there and back; 0.7 or
  *             1.2 for each transformed weight, which comes from memory
  *   few       1/15 a product, for first layers
  *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
+ *   all but these two: 0.55 of it where dpf_cpu_wide(), as measured on Zen 5
  *   all       1 for each float of input or output that needs another layout
  *   dense     0.35 for each float of output where a maxpool follows that another kernel does on the way;
  *             in measuring, too, as of a processor of 3 GHz
  *
- * Sparse is looked at only below a density of 0.75, where it could win. OpenBLAS is looked at where oneDNN cannot
- * do a layer: it is no match for oneDNN's kernels, and its threads, which go on spinning
- * for a while, disturb what is measured after it.
+ * Sparse is looked at only below a density of 0.75, where it could win, and for layers of
+ * less than 16 channels or filters; in measuring, too, wherever the input is plain. OpenBLAS
+ * is looked at where oneDNN cannot do a layer: it is no match for oneDNN's kernels, and its threads, which go on
+ * spinning for a while, disturb what is measured after it.
  */
 #include "choose.h"
 
@@ -33,6 +34,8 @@
 #define DIRECT_SPEED 15 /* products a cycle */
 #define DEPTHWISE_SPEED 10
 #define BLAS_SPEED 12
+#define WIDE_SHARE 0.55
+#define BLOCK 16 /* channels that oneDNN keeps together */
 #define RELAYOUT_CYCLES 1
 #define POOL_CYCLES 0.35
 #define CYCLES_A_MS 3e6
@@ -52,12 +55,21 @@ void rt_choice_free(rt_choice *choice) {
     choice->depthwise = NULL;
 }
 
+static double share(void) {
+    return dpf_cpu_wide() ? WIDE_SHARE : 1;
+}
+
 static double floats_of(const rt_build *b, const rt_conv *c, int output) {
     return (double)b->model->batch * (double)(output ? c->l->outputs : c->l->inputs);
 }
 
 static int is_depthwise(const dpf_graph_layer *l) {
     return l->groups > 1 && l->groups == l->c;
+}
+
+/* oneDNN computes whole blocks of 16 channels and filters: of such layers zeros for the most part. */
+static int is_narrow(const dpf_graph_layer *l) {
+    return l->groups == 1 && (l->c < BLOCK || l->filters < BLOCK);
 }
 
 /* --- making ---------------------------------------------------------------------------- */
@@ -124,16 +136,28 @@ static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
            side * side * channels * filters * (tile == 4 ? 1.2 : 0.7);
 }
 
-static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) {
+/* How many times as many products there are for so many channels in blocks. */
+static double whole_blocks(int channels) {
+    return ceil(channels / (double)BLOCK) * BLOCK / channels;
+}
+
+/* Before the share of processors that do two at once. */
+static double narrow_cycles(const rt_build *b, const rt_conv *c, candidate kind) {
     const dpf_graph_layer *l = c->l;
     const double products = (double)b->model->batch * l->multiply_adds;
     if (kind == WINOGRAD_2 || kind == WINOGRAD_4)
         return winograd_cycles(b, c, kind == WINOGRAD_4 ? 4 : 2);
     if (kind == DIRECT && is_depthwise(l))
-        return products / DEPTHWISE_SPEED * ceil(l->filters / 16.0) * 16 / l->filters;
+        return products / DEPTHWISE_SPEED * whole_blocks(l->filters);
+    if (kind == DIRECT && l->groups == 1 && l->c > 4) /* those of a picture lie plain */
+        return products / DIRECT_SPEED * whole_blocks(l->filters) * whole_blocks(l->c);
     if (kind == DIRECT || kind == FEW)
-        return products / DIRECT_SPEED;
+        return products / DIRECT_SPEED * whole_blocks(l->filters);
     return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
+}
+
+static double dense_cycles(const rt_build *b, const rt_conv *c, candidate kind) {
+    return share() * narrow_cycles(b, c, kind);
 }
 
 /* Is the activation of the largest value the largest one? Then it can wait for the maxpool that follows, which has a
@@ -170,7 +194,7 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
 
 /* Of the maxpool that a kernel leaves to another step. */
 static double pool_cycles(const rt_build *b, const rt_conv *c, int pooled) {
-    return c->pool && !pooled ? POOL_CYCLES * floats_of(b, c, 1) : 0;
+    return c->pool && !pooled ? share() * POOL_CYCLES * floats_of(b, c, 1) : 0;
 }
 
 /* One candidate and what the model says of it, in Mcycles. */
@@ -187,14 +211,22 @@ static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice 
     }
     const size_t lanes = b->model->arrays[c->in].lanes;
     if (lanes != out->lanes_in)
-        cycles += RELAYOUT_CYCLES * floats_of(b, c, 0);
+        cycles += share() * RELAYOUT_CYCLES * floats_of(b, c, 0);
     if (lanes == 1 && out->lanes_out != 1) /* what is plain now probably shall be again */
-        cycles += RELAYOUT_CYCLES * floats_of(b, c, 1);
+        cycles += share() * RELAYOUT_CYCLES * floats_of(b, c, 1);
     *cost = (cycles + pool_cycles(b, c, out->pooled)) / 1e6;
     return DPF_OK;
 }
 
 /* --- choosing -------------------------------------------------------------------------- */
+
+/* Can the sparse kernel win? Where the input is plain it can with all weights, too, for want of a conversion; but by
+ * too little to trust the model. */
+static int may_be_sparse(const rt_build *b, const rt_conv *c) {
+    const dpf_graph_layer *l = c->l;
+    const int plain = b->model->tune && b->model->arrays[c->in].lanes == 1 && !is_depthwise(l);
+    return c->pool || is_narrow(l) || plain || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights;
+}
 
 /* The candidates in order; the first that can be made serves where *first is set. Returns how many. */
 static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES], int *first) {
@@ -222,8 +254,7 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
             out[n++] = DEPTHWISE;
         if (l->c <= DENSE_FEW_CHANNELS && l->size == 3)
             out[n++] = FEW;
-        if (b->model->kernels == DPF_KERNELS_AUTO &&
-            (c->pool || (double)c->nonzeros < RT_MOST_DENSITY * (double)l->weights))
+        if (b->model->kernels == DPF_KERNELS_AUTO && may_be_sparse(b, c))
             out[n++] = SPARSE;
         out[n++] = WINOGRAD_2;
         out[n++] = WINOGRAD_4;
