@@ -181,6 +181,52 @@ static void spk_pack_plane(const spk_pack *p, float *to, const spk_run *run, siz
         spk_pack_inside(p, to, run, runs, at, first, end);
 }
 
+/* Even columns to a plane, odd ones to the next: what rows of two vectors at `from` hold. */
+SPK_INLINE void spk_pack_pairs(float *to, size_t plane_floats, size_t pitch, const float *from, size_t step,
+                               size_t rows, spk_columns a, spk_columns b) {
+    const spk_lanes first = SPK_LANES(a.from, a.to), second = SPK_LANES(b.from, b.to);
+    for (size_t j = 0; j < rows; j++, from += step, to += pitch) {
+        const spk_vec x = a.to > a.from ? SPK_LOAD_LANES(from, first) : (spk_vec){0};
+        const spk_vec y = b.to > b.from ? SPK_LOAD_LANES(from + SPK_V, second) : (spk_vec){0};
+        spk_store(to, SPK_EVEN(x, y));
+        spk_store(to + plane_floats, SPK_ODD(x, y));
+    }
+}
+
+/* Both planes of a phase of the rows at stride 2; their pitch is a multiple of a vector. */
+static void spk_pack_planes(const spk_pack *p, float *to, const spk_run *runs, size_t run_count) {
+    const ptrdiff_t width = (ptrdiff_t)p->width;
+    const size_t step = 2 * p->width;
+    for (size_t k = 0; k < p->channels; k++, to += p->channel_floats) {
+        float *line = to;
+        for (const spk_run *run = runs; run < runs + run_count; line += run++->rows * p->pitch)
+            for (size_t x = 0; x < p->pitch; x += SPK_V) {
+                const ptrdiff_t at = p->column + (ptrdiff_t)(2 * x);
+                const spk_columns none = {0, 0};
+                const int padding = run->from < 0;
+                spk_pack_pairs(line + x, p->plane_floats, p->pitch, p->from + k * p->area + run->from + at, step,
+                               run->rows, padding ? none : spk_columns_at(at, width),
+                               padding ? none : spk_columns_at(at + SPK_V, width));
+            }
+    }
+}
+
+/* A single row of each channel, from a column of the picture on; stride 1. */
+static void spk_pack_row(const spk_pack *p) {
+    const size_t width = p->width - (size_t)p->column, inside = (width < p->pitch ? width : p->pitch) / SPK_V;
+    const spk_columns c = spk_columns_at(0, (ptrdiff_t)(width - inside * SPK_V));
+    const spk_lanes lanes = SPK_LANES(c.from, c.to);
+    const float *from = p->from + p->runs->from + p->column;
+    float *to = p->to;
+    for (size_t k = 0; k < p->channels; k++, from += p->area, to += p->channel_floats) {
+        size_t x = 0;
+        for (; x < inside; x++)
+            spk_store(to + x * SPK_V, spk_load(from + x * SPK_V));
+        for (; x * SPK_V < p->pitch; x++)
+            spk_store(to + x * SPK_V, x == inside ? SPK_LOAD_LANES(from + x * SPK_V, lanes) : (spk_vec){0});
+    }
+}
+
 /* Planes once more, from their second half vector on. */
 static void spk_pack_moved(const spk_pack *p) {
     const size_t planes = p->moved * p->x_planes, offset = p->phases * p->x_planes * p->plane_floats;
@@ -195,9 +241,20 @@ static void spk_pack_moved(const spk_pack *p) {
 static void spk_pack_block(const spk_pack *p) {
     float *to = p->to;
     const spk_run *run = p->runs;
-    for (size_t y = 0; y < p->phases; run += p->run_count[y++])
+    if (p->rows == 1 && p->phases == 1 && p->x_planes == 1 && p->stride == 1 && p->column >= 0 &&
+        (size_t)p->column < p->width && run->from >= 0 && p->pitch % SPK_V == 0) {
+        spk_pack_row(p);
+        return;
+    }
+    for (size_t y = 0; y < p->phases; run += p->run_count[y++]) {
+        if (p->stride == 2 && p->x_planes == 2 && p->pitch % SPK_V == 0) {
+            spk_pack_planes(p, to, run, p->run_count[y]);
+            to += 2 * p->plane_floats;
+            continue;
+        }
         for (size_t plane = 0; plane < p->x_planes; plane++, to += p->plane_floats)
             spk_pack_plane(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane);
+    }
     if (p->moved)
         spk_pack_moved(p);
 }
