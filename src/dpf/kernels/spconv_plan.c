@@ -156,8 +156,8 @@ static const costs wide = {
     .scatter = 7,
     .scatter_row = 1.8,
     .shared = 30,
-    .stream = 0,
-    .streamed = 0,
+    .stream = 0.35,
+    .streamed = 700e3,
 };
 
 /* Among the threads: the tiles or, with few of them, the filters, too, although each part copies the input for itself.
