@@ -102,7 +102,8 @@ static void compare(bench *b, int slot) {
 /* Arrays of oneDNN's layout, and the calls that fill them. */
 static void dense_new_calls(bench *b, const dpf_conv_shape *s, const float *w, const float *bias, int threads) {
     const int side = dpf_conv_out_h(s), in[] = {s->batch, s->c, s->h, s->w}, out[] = {s->batch, s->n, side, side};
-    const dense_shape shape = {s->batch, s->c, s->h, s->w, s->n, s->size, s->stride, s->stride, s->pad, 1, s->groups};
+    const dense_shape shape = {s->batch,  s->c,      s->h,   s->w, s->n,      s->size,
+                               s->stride, s->stride, s->pad, 1,    s->groups, 0};
     const size_t batch = (size_t)s->batch, channels = (size_t)s->c, area = product(1, s->h, s->w);
     dpf_error err;
     must(dense_new(&b->dense[1], &shape, DPF_RELU, w, bias, threads, DENSE_AUTO, &err), &err);

@@ -5,6 +5,7 @@
 #
 #   ranking    a mask update of 60 million weights
 #   kernels    sparse convolutions against oneDNN and OpenBLAS, shape by shape, 1 and 2 threads
+#   depthwise  depthwise convolutions against oneDNN and the sparse kernel, likewise
 #   training   iterations of ResNet-20, dense and at several sparsities, against unhooked
 #              libdarknet; and of a YOLO; each in one interleaved run, with a chart
 #   networks   whole networks, dense and sparse, against libdarknet's forward pass, likewise
@@ -28,6 +29,9 @@ for threads in 1 2; do
     grep '^#' "$csv"
     "$BUILD/bench/plot" -labels 3 -split set -rows -unit "times" -columns "over direct,over winograd" \
         -title "Sparse over dense convolutions, $threads threads" "$csv" "${csv%.csv}.html"
+    csv=$BUILD/bench/depthwise-$threads.csv
+    "$BUILD/bench/depthwise" -t "$threads" > "$csv"
+    grep '^#' "$csv"
 done
 echo
 # Masks of a real training: which layers stay denser than the mean decides much.
