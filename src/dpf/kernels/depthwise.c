@@ -2,7 +2,8 @@
  *
  * Making and running a depthwise convolution. Each plane of the output is cut into bands
  * of rows, one job each: low enough that what a band reads and writes stays in the
- * first-level cache while its strips are done, one after another.
+ * first-level cache while its strips are done, one after another. Of small planes a job
+ * does as many as stay there.
  */
 #include "depthwise.h"
 
@@ -22,7 +23,8 @@ struct depthwise {
     dw_kernel kernel;
     dpf_isa isa;
     int threads, unrolled;
-    size_t rows, bands; /* rows of a band of the output, bands of a plane */
+    size_t rows, bands;    /* rows of a band of the output, bands of a plane */
+    size_t planes, groups; /* planes that a job does, their number in a picture */
     float slope, cap;
     dpf_activation post; /* applied to a finished band */
     float *weights, *bias;
@@ -80,6 +82,16 @@ static size_t band_rows(const infer_desc *d, int threads, size_t asked) {
     return (d->out_h + bands - 1) / bands;
 }
 
+/* Small planes are done some at a time, where each has an input of its own and the threads have enough to share. */
+static size_t job_planes(const infer_desc *d, int threads, size_t bands) {
+    const size_t floats = d->height * d->width + d->out_h * d->out_w,
+                 share = d->batch * d->filters / (size_t)threads / 4;
+    size_t planes = BAND_FLOATS / floats;
+    planes = planes < share ? planes : share;
+    planes = planes < d->filters ? planes : d->filters;
+    return bands > 1 || d->filters != d->channels || !planes ? 1 : planes;
+}
+
 dpf_status depthwise_new(depthwise **out, const dpf_conv_shape *shape, dpf_activation act, const float *weights,
                          const float *bias, const depthwise_options *options, dpf_error *err) {
     const depthwise_options o = options ? *options : (depthwise_options){.threads = 1};
@@ -111,6 +123,8 @@ dpf_status depthwise_new(depthwise **out, const dpf_conv_shape *shape, dpf_activ
     d->threads = o.threads > 1 ? o.threads : 1;
     d->rows = band_rows(&desc, d->threads, o.rows);
     d->bands = (desc.out_h + d->rows - 1) / d->rows;
+    d->planes = job_planes(&desc, d->threads, d->bands);
+    d->groups = (desc.filters + d->planes - 1) / d->planes;
     split_activation(d);
     *out = d;
     return DPF_OK;
@@ -124,16 +138,21 @@ void depthwise_free(depthwise *d) {
     free(d);
 }
 
-/* Job i of batch x filters x bands. */
+/* Job i of batch x groups x bands. */
 static void run_job(const depthwise *c, size_t i, const float *input, float *output) {
     const infer_desc *d = &c->desc;
-    const size_t plane = i / c->bands, first = i % c->bands * c->rows, filter = plane % d->filters;
-    const size_t channel = plane / d->filters * d->channels + filter / (d->filters / d->channels);
-    const size_t end = first + c->rows < d->out_h ? first + c->rows : d->out_h;
-    const dw_job job = {.in = input + channel * d->height * d->width,
+    const size_t band = i % c->bands, picture = i / c->bands / c->groups;
+    const size_t filter = i / c->bands % c->groups * c->planes, left = d->filters - filter;
+    const size_t channel = picture * d->channels + filter / (d->filters / d->channels);
+    const size_t first = band * c->rows, end = first + c->rows < d->out_h ? first + c->rows : d->out_h;
+    const size_t in_area = d->height * d->width, out_area = d->out_h * d->out_w;
+    const dw_job job = {.in = input + channel * in_area,
                         .weights = c->weights + filter * d->size * d->size,
-                        .out = output + plane * d->out_h * d->out_w,
-                        .bias = c->bias[filter],
+                        .bias = c->bias + filter,
+                        .out = output + (picture * d->filters + filter) * out_area,
+                        .planes = left < c->planes ? left : c->planes,
+                        .in_area = in_area,
+                        .out_area = out_area,
                         .slope = c->slope,
                         .cap = c->cap,
                         .height = (ptrdiff_t)d->height,
@@ -145,12 +164,13 @@ static void run_job(const depthwise *c, size_t i, const float *input, float *out
                         .first = (ptrdiff_t)first,
                         .end = (ptrdiff_t)end};
     c->kernel(&job);
-    if (c->post != DPF_LINEAR_ACT)
-        dpf_activate_array(job.out + first * d->out_w, (end - first) * d->out_w, c->post, 1);
+    if (c->post != DPF_LINEAR_ACT) /* more than one plane: all of each */
+        dpf_activate_array(job.out + first * d->out_w, (job.planes - 1) * out_area + (end - first) * d->out_w, c->post,
+                           1);
 }
 
 void depthwise_run(const depthwise *c, const float *input, float *output) {
-    const size_t jobs = c->desc.batch * c->desc.filters * c->bands;
+    const size_t jobs = c->desc.batch * c->groups * c->bands;
     if (c->threads == 1) { /* a team of one would be allocated */
         for (size_t i = 0; i < jobs; i++)
             run_job(c, i, input, output);
@@ -170,7 +190,8 @@ static double model_cycles(const depthwise *c) {
     double step = taps + (d->stride == 2 ? 14 : 2); /* a row of a strip */
     if (!c->unrolled)
         step = taps * (d->stride > 2 ? 2 * vector : 6);
-    return (dpf_cpu_wide() ? 0.6 : 1) * (double)strips * (80 * (double)c->bands + step * (double)d->out_h);
+    return (dpf_cpu_wide() ? 0.6 : 1) * (double)strips *
+           ((c->planes > 1 ? 30 : 80) * (double)c->bands + step * (double)d->out_h);
 }
 
 void depthwise_get_info(const depthwise *c, depthwise_info *out) {

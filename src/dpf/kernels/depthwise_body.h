@@ -59,6 +59,8 @@ DW_INLINE ptrdiff_t dw_column(ptrdiff_t x, ptrdiff_t out_w) {
     return x + DW_V <= out_w ? x : out_w >= DW_V ? out_w - DW_V : 0;
 }
 
+enum { DW_MOST = 7 }; /* size of the largest window that is unrolled */
+
 /* What the columns of a K wide window see of a row, a vector each. inside: all of it lies in the picture. */
 #ifdef DW_SHIFT
 DW_INLINE void dw_row(const float *row, dw_vec *v, const dw_lanes *lanes, int K, int S, int inside) {
@@ -106,23 +108,20 @@ DW_INLINE void dw_row_lanes(dw_lanes *lanes, ptrdiff_t at, ptrdiff_t width, int 
 }
 #endif
 
-/* A strip from top to bottom. Rows of the input are taken in groups of S: the output in row y is complete after
- * groups y to y + A - 1; sum[i] is that of the row whose group i this one is. */
-DW_INLINE void dw_strip(const dw_job *j, ptrdiff_t x, int K, int S, int inside) {
-    enum { MOST = 7 };
+/* A strip of plane p from top to bottom. Rows of the input are taken in groups of S: the output in row y is complete
+ * after groups y to y + A - 1; sum[i] is that of the row whose group i this one is. */
+DW_INLINE void dw_strip(const dw_job *j, size_t p, ptrdiff_t x, const dw_lanes *lanes, int K, int S, int inside) {
     const int A = (K + S - 1) / S;
     const ptrdiff_t out_w = j->out_w, count = inside || out_w >= DW_V ? DW_V : out_w, end = j->end;
     const ptrdiff_t column = x * S - j->pad, height = j->height, width = j->width;
-    const dw_vec bias = dw_set(j->bias), slope = dw_set(j->slope), cap = dw_set(j->cap);
-    dw_vec w[MOST][MOST], v[MOST], sum[MOST];
-    dw_lanes lanes[MOST + 1] = {0};
-    if (!inside)
-        dw_row_lanes(lanes, column, width, K, S);
-    DW_UNROLL for (int u = 0; u < K; u++) DW_UNROLL for (int k = 0; k < K; k++) w[u][k] = dw_set(j->weights[u * K + k]);
+    const float *weights = j->weights + p * (size_t)(K * K);
+    const dw_vec bias = dw_set(j->bias[p]), slope = dw_set(j->slope), cap = dw_set(j->cap);
+    dw_vec w[DW_MOST][DW_MOST], v[DW_MOST], sum[DW_MOST];
+    DW_UNROLL for (int u = 0; u < K; u++) DW_UNROLL for (int k = 0; k < K; k++) w[u][k] = dw_set(weights[u * K + k]);
     DW_UNROLL for (int i = 0; i < A; i++) sum[i] = bias;
     ptrdiff_t done = 1 - A, y = j->first * S - j->pad; /* y: of the input; done: rows of the output */
-    const float *row = j->in + y * width + column;
-    float *out = j->out + j->first * out_w + x;
+    const float *row = j->in + p * j->in_area + y * width + column;
+    float *out = j->out + p * j->out_area + j->first * out_w + x;
     for (const ptrdiff_t rows = end - j->first; done < rows; done++) {
         DW_UNROLL for (int s = 0; s < S; s++, y++, row += width) {
             if (y < 0 || y >= height)
@@ -144,10 +143,13 @@ DW_INLINE void dw_strips(const dw_job *j, int K, int S) {
     for (ptrdiff_t at = 0; at < j->out_w; at += DW_V) {
         const ptrdiff_t x = dw_column(at, j->out_w), column = x * S - j->pad;
         /* one column of the last pair of stride 2 is not needed, but loaded */
-        if (column >= 0 && column + K - 1 + S * DW_V <= j->width)
-            dw_strip(j, x, K, S, 1);
-        else
-            dw_strip(j, x, K, S, 0);
+        const int inside = column >= 0 && column + K - 1 + S * DW_V <= j->width;
+        dw_lanes lanes[DW_MOST + 1] = {0};
+        dw_row_lanes(lanes, column, j->width, K, S);
+        for (size_t p = 0; p < j->planes && inside; p++)
+            dw_strip(j, p, x, lanes, K, S, 1);
+        for (size_t p = 0; p < j->planes && !inside; p++)
+            dw_strip(j, p, x, lanes, K, S, 0);
     }
 }
 
@@ -191,9 +193,11 @@ DW_INLINE dw_vec dw_tap(const float *row, ptrdiff_t at, ptrdiff_t width, ptrdiff
     return v;
 }
 
-/* Any window: an output at a time. */
-static void dw_any(const dw_job *j) {
-    const dw_vec bias = dw_set(j->bias), slope = dw_set(j->slope), cap = dw_set(j->cap);
+/* Any window: a vector of outputs at a time. */
+static void dw_any_plane(const dw_job *j, size_t p) {
+    const float *in = j->in + p * j->in_area, *weights = j->weights + p * (size_t)(j->size * j->size);
+    float *out = j->out + p * j->out_area;
+    const dw_vec bias = dw_set(j->bias[p]), slope = dw_set(j->slope), cap = dw_set(j->cap);
     const ptrdiff_t size = j->size, stride = j->stride, width = j->width, out_w = j->out_w;
     for (ptrdiff_t y = j->first; y < j->end; y++) {
         const ptrdiff_t top = y * stride - j->pad, left = j->height - top;
@@ -203,11 +207,16 @@ static void dw_any(const dw_job *j) {
             dw_vec sum = bias;
             for (ptrdiff_t u = u_first; u < u_end; u++)
                 for (ptrdiff_t k = 0; k < size; k++)
-                    sum = DW_FMA(dw_set(j->weights[u * size + k]),
-                                 dw_tap(j->in + (top + u) * width, column + k, width, stride), sum);
-            dw_put(j->out + y * out_w + x, DW_MIN(cap, DW_MAX(slope * sum, sum)), out_w);
+                    sum = DW_FMA(dw_set(weights[u * size + k]),
+                                 dw_tap(in + (top + u) * width, column + k, width, stride), sum);
+            dw_put(out + y * out_w + x, DW_MIN(cap, DW_MAX(slope * sum, sum)), out_w);
         }
     }
+}
+
+static void dw_any(const dw_job *j) {
+    for (size_t p = 0; p < j->planes; p++)
+        dw_any_plane(j, p);
 }
 
 const dw_table DW_TABLE = {

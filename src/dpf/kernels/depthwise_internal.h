@@ -7,12 +7,13 @@
 
 #include <stddef.h>
 
-/* Some rows of one plane of the output. */
+/* Some rows of one plane of the output, or of several planes, each of its own plane of the input. */
 typedef struct dw_job {
-    const float *in, *weights; /* the whole plane; size x size taps */
-    float *out;                /* the whole plane */
-    float bias, slope, cap;    /* act(x) = min(x > 0 ? x : slope * x, cap) */
-    ptrdiff_t height, width;   /* of the plane that is read */
+    const float *in, *weights, *bias; /* whole planes; size x size taps and a bias each */
+    float *out;                       /* whole planes */
+    size_t planes, in_area, out_area;
+    float slope, cap;        /* act(x) = min(x > 0 ? x : slope * x, cap) */
+    ptrdiff_t height, width; /* of the plane that is read */
     ptrdiff_t size, stride, pad, out_w;
     ptrdiff_t first, end; /* rows of the output */
 } dw_job;
