@@ -35,6 +35,7 @@ struct CMUnitTest {
 #define assert_non_null(x) assert_true((x) != NULL)
 #define assert_null(x) assert_true((x) == NULL)
 #define assert_int_equal(a, b) assert_true((long)(a) == (long)(b))
+#define assert_int_not_equal(a, b) assert_true((long)(a) != (long)(b))
 #define assert_memory_equal(a, b, size) assert_true(memcmp(a, b, size) == 0)
 
 static int neon_run(const struct CMUnitTest *tests, size_t count) {
