@@ -111,7 +111,7 @@ static void compare(const dense_shape *s, dpf_activation act, const char *name, 
 }
 
 static double bound_of(dense_kind kind) {
-    return kind == DENSE_WINOGRAD_4 ? 2e-5 : kind == DENSE_WINOGRAD_2 ? 4e-6 : 2e-6;
+    return kind == DENSE_WINOGRAD_4 || kind == DENSE_WINOGRAD ? 2e-5 : kind == DENSE_WINOGRAD_2 ? 4e-6 : 2e-6;
 }
 
 /* Returns 0 when the kind does not do the shape. */
@@ -261,6 +261,36 @@ static void test_few_channels(void **unused) {
     check_all(DENSE_FEW);
 }
 
+/* Whole tiles and cut ones, one register group and several, filters that fill a pair of vectors and that do not, more
+ * filters than are kept at a time, calls that straddle pictures; pooled where rows and columns are even. */
+static void test_own_winograd(void **unused) {
+    (void)unused;
+    static const dense_shape fit[] = {
+        {1, 16, 8, 8, 16, 3, 1, 1, 1, 1, 1, 0},    {3, 32, 13, 21, 48, 3, 1, 1, 1, 1, 1, 0},
+        {1, 16, 1, 1, 32, 3, 1, 1, 1, 1, 1, 0},    {1, 16, 52, 36, 16, 3, 1, 1, 1, 1, 1, 0},
+        {1, 1024, 6, 6, 16, 3, 1, 1, 1, 1, 1, 0},  {1, 48, 9, 7, 144, 3, 1, 1, 0, 1, 1, 0},
+        {2, 64, 26, 26, 160, 3, 1, 1, 1, 1, 1, 0}, {1, 512, 13, 13, 32, 3, 1, 1, 1, 1, 1, 0},
+        {1, 16, 8, 8, 16, 3, 1, 1, 1, 1, 1, 1},    {2, 32, 6, 10, 48, 3, 1, 1, 1, 1, 1, 1},
+        {1, 16, 12, 12, 272, 3, 1, 1, 0, 1, 1, 1}, {3, 16, 2, 2, 16, 3, 1, 1, 1, 1, 1, 1},
+    };
+    static const dpf_activation few[] = {DPF_LEAKY, DPF_RELU, DPF_LINEAR_ACT, DPF_RELIE};
+    static const dense_shape odd = {1, 16, 7, 8, 16, 3, 1, 1, 1, 1, 1, 1},
+                             part = {1, 24, 8, 8, 16, 3, 1, 1, 1, 1, 1, 0};
+#ifdef DPF_NO_DNNL
+    const int there = 0;
+#else
+    const int there = dpf_cpu_isa() >= DPF_ISA_AVX512;
+#endif
+    for (size_t i = 0; i < sizeof fit / sizeof *fit; ++i)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            assert_int_equal(check(&fit[i], DENSE_WINOGRAD, few[(i + (size_t)threads / 2) % 4], threads), there);
+            assert_int_equal(check(&fit[i], DENSE_WINOGRAD, DPF_MISH, threads), there && !fit[i].pool);
+        }
+    assert_false(check(&odd, DENSE_WINOGRAD, DPF_LEAKY, 1));
+    assert_false(check(&part, DENSE_WINOGRAD, DPF_LEAKY, 1));
+    check_all(DENSE_WINOGRAD);
+}
+
 static void check_relayout(const int shape[4], size_t from, size_t to, int threads) {
     uint64_t seed = 3;
     size_t batch = (size_t)shape[0], c = (size_t)shape[1], area = (size_t)shape[2] * (size_t)shape[3];
@@ -305,8 +335,9 @@ static void test_relayout(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blas),     cmocka_unit_test(test_auto),
-                                       cmocka_unit_test(test_direct),   cmocka_unit_test(test_winograd),
-                                       cmocka_unit_test(test_relayout), cmocka_unit_test(test_few_channels)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blas),        cmocka_unit_test(test_auto),
+                                       cmocka_unit_test(test_direct),      cmocka_unit_test(test_winograd),
+                                       cmocka_unit_test(test_relayout),    cmocka_unit_test(test_few_channels),
+                                       cmocka_unit_test(test_own_winograd)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

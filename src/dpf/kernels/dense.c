@@ -46,19 +46,21 @@ dpf_status dense_new(dense **out, const dense_shape *s, dpf_activation act, cons
         return dpf_fail_memory(err, sizeof *d, "a convolution");
     d->threads = threads > 0 ? threads : 1;
     d->info.lanes_in = d->info.lanes_out = 1;
-    const int ours = kind == DENSE_BLAS || kind == DENSE_FEW, side = s->pool ? 2 : 1;
-    if (s->pool && kind != DENSE_FEW)
-        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "only a convolution of few channels can be pooled on the way");
+    const int ours = kind == DENSE_FEW || kind == DENSE_WINOGRAD, side = s->pool ? 2 : 1;
+    if (s->pool && !ours)
+        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "this kind of convolution cannot be pooled on the way");
+    else if (kind == DENSE_WINOGRAD)
+        status = dense_wino_create(d, s, size, act, weights, bias, err);
     else if (kind == DENSE_FEW)
         status = dense_few_create(d, s, size, act, weights, bias, err);
 #ifndef DPF_NO_DNNL
-    else if (!ours)
+    else if (kind != DENSE_BLAS)
         status = dense_dnnl_create(d, s, size, act, weights, bias, kind == DENSE_AUTO ? DENSE_DIRECT : kind, err);
 #else
-    else if (!ours)
+    else if (kind != DENSE_BLAS)
         status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "this program was built without oneDNN");
 #endif
-    if (kind == DENSE_BLAS || (kind == DENSE_AUTO && status == DPF_ERR_UNSUPPORTED))
+    if (!s->pool && (kind == DENSE_BLAS || (kind == DENSE_AUTO && status == DPF_ERR_UNSUPPORTED)))
         status = dense_blas_create(d, s, size, act, weights, bias, err);
     if (status != DPF_OK) {
         free(d);

@@ -15,7 +15,8 @@
  * With oneDNN: its direct convolutions in the layout that is fastest for them, or
  * Winograd's F(2x2, 3x3) or F(4x4, 3x3). Without it, or where it cannot: im2col in bands and OpenBLAS,
  * on as many threads as OpenBLAS has been told to use, whatever `threads` says. A first
- * layer of few channels has a kernel of our own, which can do the maxpool behind it, too.
+ * layer of few channels has a kernel of our own, and there is a Winograd of our own; both
+ * can do the maxpool that comes behind, too.
  *
  * Winograd multiplies less and rounds more: 16 products for a tile of 2x2 outputs, whose
  * transforms add and halve; 36 for one of 4x4, whose transforms have factors up to 8. A
@@ -37,7 +38,7 @@ typedef struct dense_shape {
     int batch, c, h, w; /* input */
     int n;              /* filters */
     int size, stride_x, stride_y, pad, dilation, groups;
-    int pool; /* 1: of each 2x2 results only the largest is written; DENSE_FEW alone can do that */
+    int pool; /* 1: of each 2x2 results only the largest is written; DENSE_FEW and DENSE_WINOGRAD can do that */
 } dense_shape;
 
 /* Each but the first fails with DPF_ERR_UNSUPPORTED where it cannot do the shape. */
@@ -47,7 +48,8 @@ typedef enum dense_kind {
     DENSE_WINOGRAD_2 = 2, /* tiles of 2x2; AVX-512, 3x3 with stride 1 */
     DENSE_WINOGRAD_4 = 3, /* tiles of 4x4; the same */
     DENSE_BLAS = 4,       /* any shape */
-    DENSE_FEW = 5         /* our own: AVX-512, 3x3 with stride 1 of few channels, pad 0 or 1; where oneDNN is there */
+    DENSE_FEW = 5,        /* our own: AVX-512, 3x3 with stride 1 of few channels, pad 0 or 1; where oneDNN is there */
+    DENSE_WINOGRAD = 6    /* our own, tiles of 4x4: the same, but of whole blocks of 16 channels and filters */
 } dense_kind;
 
 typedef struct dense dense;

@@ -101,11 +101,6 @@ static dpf_status run(void *state) {
 
 static const dense_backend few_backend = {destroy, bind, free, run};
 
-/* max(x, slope * x) is these; -1: no such slope. */
-static float slope_of(dpf_activation act) {
-    return act == DPF_LINEAR_ACT ? 1 : act == DPF_RELU ? 0 : act == DPF_LEAKY ? 0.1f : act == DPF_RELIE ? 0.01f : -1;
-}
-
 /* Filters into lanes. */
 static void take_weights(few_dense *f, const float *weights, const float *bias) {
     const size_t taps = (size_t)f->s.c * FEW_TAPS;
@@ -118,7 +113,7 @@ static void take_weights(few_dense *f, const float *weights, const float *bias) 
 
 dpf_status dense_few_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                             const float *bias, dpf_error *err) {
-    const float slope = slope_of(act);
+    const float slope = dense_slope(act);
     if (dpf_cpu_isa() < DPF_ISA_AVX512 || s->c > DENSE_FEW_CHANNELS || s->groups != 1 || s->size != 3 ||
         s->stride_x != 1 || s->stride_y != 1 || s->dilation != 1 || s->pad > 1 ||
         (s->pool && (slope < 0 || out[0] % 2 || out[1] % 2)))

@@ -30,12 +30,19 @@ struct dense_call {
     float *out;
 };
 
+/* The slope where max(x, slope * x) is the activation; -1 where there is none. */
+static inline float dense_slope(dpf_activation act) {
+    return act == DPF_LINEAR_ACT ? 1 : act == DPF_RELU ? 0 : act == DPF_LEAKY ? 0.1f : act == DPF_RELIE ? 0.01f : -1;
+}
+
 /* Each fills backend, state, info and act of *d. `out` is the output's height and width. kind:
  * DENSE_DIRECT or one of Winograd's, for oneDNN. */
 dpf_status dense_blas_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dpf_error *err);
 dpf_status dense_few_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                             const float *bias, dpf_error *err);
+dpf_status dense_wino_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
+                             const float *bias, dpf_error *err);
 #ifndef DPF_NO_DNNL
 dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dense_kind kind, dpf_error *err);

@@ -9,7 +9,8 @@
  *   direct    1/15 a product, of a depthwise layer 1/10, in whole blocks of 16 channels
  *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
  *             of 4x4; 0.4 or 1.2 for each value that is transformed, there and back; 0.7 or
- *             1.2 for each transformed weight, which comes from memory
+ *             1.2 for each transformed weight, which comes from memory; our own: as tiles of 4x4,
+ *             but 0.8 for each value
  *   few       1/15 a product, for first layers
  *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
  *   all but these two: 0.55 of it where dpf_cpu_wide(), as measured on Zen 5
@@ -40,11 +41,11 @@
 #define POOL_CYCLES 0.35
 #define CYCLES_A_MS 3e6
 
-typedef enum candidate { SPARSE, DEPTHWISE, DIRECT, WINOGRAD_2, WINOGRAD_4, FEW, BLAS, CANDIDATES } candidate;
-static const char *const names[CANDIDATES] = {"sparse",       "depthwise",    "direct",  "Winograd 2x2",
-                                              "Winograd 4x4", "few channels", "OpenBLAS"};
-static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO,       DENSE_AUTO, DENSE_DIRECT, DENSE_WINOGRAD_2,
-                                             DENSE_WINOGRAD_4, DENSE_FEW,  DENSE_BLAS};
+typedef enum candidate { SPARSE, DEPTHWISE, DIRECT, WINOGRAD_2, WINOGRAD_4, WINOGRAD, FEW, BLAS, CANDIDATES } candidate;
+static const char *const names[CANDIDATES] = {"sparse",       "depthwise",    "direct",       "Winograd 2x2",
+                                              "Winograd 4x4", "own Winograd", "few channels", "OpenBLAS"};
+static const dense_kind kinds[CANDIDATES] = {DENSE_AUTO,       DENSE_AUTO,     DENSE_DIRECT, DENSE_WINOGRAD_2,
+                                             DENSE_WINOGRAD_4, DENSE_WINOGRAD, DENSE_FEW,    DENSE_BLAS};
 
 void rt_choice_free(rt_choice *choice) {
     dense_free(choice->dense);
@@ -127,12 +128,12 @@ static dpf_status make_depthwise(rt_build *b, const rt_conv *c, rt_choice *out, 
     return DPF_OK;
 }
 
-static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile) {
+static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile, double transform) {
     const dpf_graph_layer *l = c->l;
     const double side = tile + 2, filters = l->filters, channels = l->c;
     const int down = (l->out_h + tile - 1) / tile, across = (l->out_w + tile - 1) / tile;
     const double values = side * side * (double)b->model->batch * (double)down * (double)across;
-    return values * channels * filters / DIRECT_SPEED + values * (channels + filters) * (tile == 4 ? 1.2 : 0.4) +
+    return values * channels * filters / DIRECT_SPEED + values * (channels + filters) * transform +
            side * side * channels * filters * (tile == 4 ? 1.2 : 0.7);
 }
 
@@ -145,8 +146,11 @@ static double whole_blocks(int channels) {
 static double narrow_cycles(const rt_build *b, const rt_conv *c, candidate kind) {
     const dpf_graph_layer *l = c->l;
     const double products = (double)b->model->batch * l->multiply_adds;
-    if (kind == WINOGRAD_2 || kind == WINOGRAD_4)
-        return winograd_cycles(b, c, kind == WINOGRAD_4 ? 4 : 2);
+    if (kind == WINOGRAD_2 || kind == WINOGRAD_4 || kind == WINOGRAD)
+        return winograd_cycles(b, c, kind == WINOGRAD_2 ? 2 : 4,
+                               kind == WINOGRAD_2   ? 0.4
+                               : kind == WINOGRAD_4 ? 1.2
+                                                    : 0.8);
     if (kind == DIRECT && is_depthwise(l))
         return products / DEPTHWISE_SPEED * whole_blocks(l->filters);
     if (kind == DIRECT && l->groups == 1 && l->c > 4) /* those of a picture lie plain */
@@ -171,8 +175,9 @@ static dpf_status make_dense(rt_build *b, const rt_conv *c, candidate kind, rt_c
     const float *weights;
     float *own;
     RT_TRY(spread(b, c, &weights, &own));
-    const dense_shape shape = {b->model->batch, l->c,        l->h,   l->w,        l->filters, l->size,
-                               l->stride_x,     l->stride_y, l->pad, l->dilation, l->groups,  c->pool && kind == FEW};
+    const dense_shape shape = {b->model->batch, l->c,        l->h,        l->w,
+                               l->filters,      l->size,     l->stride_x, l->stride_y,
+                               l->pad,          l->dilation, l->groups,   c->pool && (kind == FEW || kind == WINOGRAD)};
     /* these are fused by oneDNN's direct kernels, not by its Winograd */
     const int waits = c->pool && (kind == WINOGRAD_2 || kind == WINOGRAD_4) && may_wait(c->act);
     const dpf_status status = dense_new(&out->dense, &shape, waits ? DPF_LINEAR_ACT : c->act, weights, c->bias,
@@ -256,6 +261,8 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
             out[n++] = FEW;
         if (b->model->kernels == DPF_KERNELS_AUTO && may_be_sparse(b, c))
             out[n++] = SPARSE;
+        if (l->c % 16 == 0 && l->filters % 16 == 0)
+            out[n++] = WINOGRAD;
         out[n++] = WINOGRAD_2;
         out[n++] = WINOGRAD_4;
     }
@@ -269,14 +276,14 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
  * says. */
 static int skips(const rt_build *b, const rt_conv *c, candidate kind, double least, double *cost) {
     const dpf_graph_layer *l = c->l;
-    const int winograd = isfinite(cost[WINOGRAD_2]) || isfinite(cost[WINOGRAD_4]);
+    const int winograd = isfinite(cost[WINOGRAD_2]) || isfinite(cost[WINOGRAD_4]) || isfinite(cost[WINOGRAD]);
     if (kind == BLAS)
         return isfinite(cost[DIRECT]) || isfinite(cost[FEW]) || winograd;
     if (kind == DIRECT && b->model->kernels == DPF_KERNELS_WINOGRAD)
         return winograd;
     if (b->model->tune || kind == SPARSE || kind == DEPTHWISE)
         return 0;
-    const double best = (dense_cycles(b, c, kind) + pool_cycles(b, c, 0)) / 1e6;
+    const double best = (dense_cycles(b, c, kind) + pool_cycles(b, c, kind == WINOGRAD || kind == FEW)) / 1e6;
     if (best < least)
         return 0;
     if (kind == DIRECT || (l->size == 3 && l->stride_x == 1 && l->stride_y == 1 && l->groups == 1))
@@ -333,7 +340,7 @@ static dpf_status measure(rt_build *b, const rt_conv *c, const made *m, double *
 
 dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
     candidate order[CANDIDATES];
-    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
+    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
     int first;
     const size_t count = list(b, c, order, &first);
     made m = {.count = 0};
