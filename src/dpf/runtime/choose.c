@@ -6,11 +6,11 @@
  *
  *   sparse    what spconv models for this density and processor
  *   depthwise what its kernel models, likewise: about 1/14 a product, more for small pictures
- *   direct    1/15 a product, of a depthwise layer 1/10, in whole blocks of 16 channels
+ *   direct    1/15 a product and 1 a weight; of a depthwise layer 1/10; in whole blocks of 16 channels
  *   Winograd  1/15 a product, of which there are 16 for a tile of 2x2 outputs or 36 for one
- *             of 4x4; 0.4 or 1.2 for each value that is transformed, there and back; 0.7 or
- *             1.2 for each transformed weight, which comes from memory; our own: as tiles of 4x4,
- *             but 0.8 for each value
+ *             of 4x4; 0.4 or 1.2 for each value that is transformed, there and back; 1.5 or
+ *             2.5 for each transformed weight, which comes from memory; our own: as tiles of
+ *             4x4, but 0.4 for each value
  *   few       1/15 a product, for first layers
  *   OpenBLAS  1/12 a product, and 1 for each float that im2col writes
  *   all but these two: 0.55 of it where dpf_cpu_wide(), as measured on Zen 5
@@ -128,13 +128,15 @@ static dpf_status make_depthwise(rt_build *b, const rt_conv *c, rt_choice *out, 
     return DPF_OK;
 }
 
-static double winograd_cycles(const rt_build *b, const rt_conv *c, int tile, double transform) {
+static double winograd_cycles(const rt_build *b, const rt_conv *c, candidate kind) {
     const dpf_graph_layer *l = c->l;
+    const int tile = kind == WINOGRAD_2 ? 2 : 4;
     const double side = tile + 2, filters = l->filters, channels = l->c;
     const int down = (l->out_h + tile - 1) / tile, across = (l->out_w + tile - 1) / tile;
     const double values = side * side * (double)b->model->batch * (double)down * (double)across;
-    return values * channels * filters / DIRECT_SPEED + values * (channels + filters) * transform +
-           side * side * channels * filters * (tile == 4 ? 1.2 : 0.7);
+    return values * channels * filters / DIRECT_SPEED +
+           values * (channels + filters) * (kind == WINOGRAD_4 ? 1.2 : 0.4) +
+           side * side * channels * filters * (tile == 4 ? 2.5 : 1.5);
 }
 
 /* How many times as many products there are for so many channels in blocks. */
@@ -147,16 +149,13 @@ static double narrow_cycles(const rt_build *b, const rt_conv *c, candidate kind)
     const dpf_graph_layer *l = c->l;
     const double products = (double)b->model->batch * l->multiply_adds;
     if (kind == WINOGRAD_2 || kind == WINOGRAD_4 || kind == WINOGRAD)
-        return winograd_cycles(b, c, kind == WINOGRAD_2 ? 2 : 4,
-                               kind == WINOGRAD_2   ? 0.4
-                               : kind == WINOGRAD_4 ? 1.2
-                                                    : 0.8);
+        return winograd_cycles(b, c, kind);
     if (kind == DIRECT && is_depthwise(l))
         return products / DEPTHWISE_SPEED * whole_blocks(l->filters);
     if (kind == DIRECT && l->groups == 1 && l->c > 4) /* those of a picture lie plain */
-        return products / DIRECT_SPEED * whole_blocks(l->filters) * whole_blocks(l->c);
+        return products / DIRECT_SPEED * whole_blocks(l->filters) * whole_blocks(l->c) + (double)l->weights;
     if (kind == DIRECT || kind == FEW)
-        return products / DIRECT_SPEED * whole_blocks(l->filters);
+        return products / DIRECT_SPEED * whole_blocks(l->filters) + (double)l->weights;
     return products / BLAS_SPEED + (l->size == 1 && l->stride == 1 ? 0 : products / ((double)l->filters / l->groups));
 }
 
