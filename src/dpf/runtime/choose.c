@@ -217,7 +217,7 @@ static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice 
     if (lanes != out->lanes_in)
         cycles += share() * RELAYOUT_CYCLES * floats_of(b, c, 0);
     if (lanes == 1 && out->lanes_out != 1) /* what is plain now probably shall be again */
-        cycles += share() * RELAYOUT_CYCLES * floats_of(b, c, 1);
+        cycles += share() * RELAYOUT_CYCLES * floats_of(b, c, 1) / (out->pooled ? 4 : 1);
     *cost = (cycles + pool_cycles(b, c, out->pooled)) / 1e6;
     return DPF_OK;
 }
