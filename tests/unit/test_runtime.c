@@ -326,7 +326,8 @@ static void test_pooled_convolution(void **unused) {
         dpf_kernels kernels;
     } cases[] = {{LEAKY16 MAX CONV(32, 3, "activation=leaky") MAX CONV(32, 3, "activation=mish") MAX CONV(4, 1, ""), 0,
                   DPF_KERNELS_WINOGRAD},
-                 {LEAKY16 MAX CONV(32, 3, "activation=relu") MAX CONV(4, 1, ""), 2 * few, DPF_KERNELS_DENSE},
+                 {LEAKY16 MAX CONV(4, 1, ""), few, DPF_KERNELS_DENSE},
+                 {LEAKY16 CONV(32, 3, "activation=relu") MAX CONV(4, 1, ""), few, DPF_KERNELS_DENSE},
                  {NET CONV(8, 3, "activation=leaky") MAX CONV(9, 3, "activation=mish") MAX CONV(4, 1, ""), 2,
                   DPF_KERNELS_SPARSE},
                  {NET CONV(8, 3, "activation=leaky") MAX CONV(4, 1, "") "[route]\nlayers=0\n" CONV(4, 1, ""), 0,
