@@ -135,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                            .batch = 1 + data[1] % 2,
                            .kernels = (dpf_kernels)(data[2] % (DPF_KERNELS_BLAS + 1)),
                            .keep_layers = data[3] % 2,
+                           .global = data[3] / 2 % 2,
                            .sparsity = data[4] % 100 / 100.0,
                            .seed = data[4]};
     const uint8_t *text = data + OPTIONS, *end = memchr(text, 0, size - OPTIONS);
