@@ -134,6 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     dpf_model_options o = {.threads = 1 + data[0] % 2,
                            .batch = 1 + data[1] % 2,
                            .kernels = (dpf_kernels)(data[2] % (DPF_KERNELS_BLAS + 1)),
+                           .tune =
+                               data[3] >= 240, /* seldom: it takes longer, but runs all kernels that can do a layer */
                            .keep_layers = data[3] % 2,
                            .global = data[3] / 2 % 2,
                            .sparsity = data[4] % 100 / 100.0,
