@@ -20,8 +20,7 @@
 #include <cmocka.h>
 
 #include "dpf/kernels/depthwise.h"
-
-#define GUARD 64 /* floats before and after */
+#include "guarded.h"
 
 static uint64_t state = 1;
 
@@ -34,31 +33,12 @@ static size_t product(int a, int b, int c) {
     return (size_t)a * (size_t)b * (size_t)c;
 }
 
-/* An array inside of guard words, which are NaNs; 64-byte aligned or off by some floats. It has values below 1, or
- * NaNs if it is to be written. */
-typedef struct guarded {
-    float *memory, *at;
-    size_t count;
-} guarded;
-
-static guarded guarded_new(size_t count, size_t off, int values) {
-    guarded g = {.count = count};
-    size_t bytes = ((count + off + 2 * GUARD) * sizeof(float) + 63) / 64 * 64;
-    g.memory = aligned_alloc(64, bytes);
-    assert_non_null(g.memory);
-    memset(g.memory, 0xff, bytes);
-    g.at = g.memory + GUARD + off;
-    for (size_t i = 0; values && i < count; i++)
+/* An array with values below 1. */
+static guarded values_new(size_t count, size_t off) {
+    guarded g = guarded_new(count, off);
+    for (size_t i = 0; i < count; i++)
         g.at[i] = (float)below(2001) / 1000.0f - 1;
     return g;
-}
-
-static void guarded_check_free(guarded *g) {
-    for (float *p = g->memory; p < g->at; p++)
-        assert_memory_equal(p, "\xff\xff\xff\xff", 4);
-    for (float *p = g->at + g->count; p < g->at + g->count + GUARD; p++)
-        assert_memory_equal(p, "\xff\xff\xff\xff", 4);
-    free(g->memory);
 }
 
 /* One output in double precision; *magnitude: the products' and the bias's. */
@@ -106,19 +86,19 @@ static void compare(const dpf_conv_shape *s, dpf_activation act, const float *x,
 static void run_case(dpf_conv_shape s, dpf_activation act, int with_bias, int zeros) {
     const size_t count = (size_t)s.batch * product(s.n, dpf_conv_out_h(&s), dpf_conv_out_w(&s));
     s.groups = s.c;
-    guarded x = guarded_new((size_t)s.batch * product(s.c, s.h, s.w), below(3), 1), b = guarded_new((size_t)s.n, 0, 1);
-    guarded w = guarded_new(product(s.n, s.size, s.size), 0, 1);
+    guarded x = values_new((size_t)s.batch * product(s.c, s.h, s.w), below(3)), b = values_new((size_t)s.n, 0);
+    guarded w = values_new(product(s.n, s.size, s.size), 0);
     const float *bias = with_bias ? b.at : NULL;
     for (size_t i = 0; i < w.count; i++)
         w.at[i] = zeros ? 0 : w.at[i];
     for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++) {
-        guarded first = guarded_new(count, below(3), 0);
+        guarded first = guarded_new(count, below(3));
         for (int turn = 0; turn < 3; turn++) {
             const depthwise_options o = {
                 .threads = turn ? 1 + (int)below(4) : 1, .isa_set = 1, .isa = isa, .rows = (size_t)turn * below(4)};
             depthwise *conv;
             dpf_error err;
-            guarded out = guarded_new(count, below(3), 0);
+            guarded out = guarded_new(count, below(3));
             assert_int_equal(depthwise_new(&conv, &s, act, w.at, bias, &o, &err), DPF_OK);
             depthwise_run(conv, x.at, turn ? out.at : first.at);
             depthwise_free(conv);
@@ -205,7 +185,7 @@ static void test_not_numbers(void **unused) {
     const float w[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++) {
         const depthwise_options o = {.isa_set = 1, .isa = isa};
-        guarded x = guarded_new(360, 0, 1), out = guarded_new(360, 0, 0);
+        guarded x = values_new(360, 0), out = guarded_new(360, 0);
         depthwise *conv;
         x.at[4 * 40 + 17] = NAN;
         assert_int_equal(depthwise_new(&conv, &s, DPF_RELU6, w, NULL, &o, NULL), DPF_OK);

@@ -20,8 +20,7 @@
 #include <cmocka.h>
 
 #include "dpf/kernels/spconv.h"
-
-#define GUARD 64 /* floats before and after */
+#include "guarded.h"
 
 static uint64_t state = 1;
 
@@ -40,30 +39,6 @@ static float *fill(size_t count) {
     for (size_t i = 0; i < count; i++)
         x[i] = (float)(uniform() * 2 - 1);
     return x;
-}
-
-/* An array of NaNs, 64-byte aligned or off by one float, inside of guard words. */
-typedef struct guarded {
-    float *memory, *at;
-    size_t count;
-} guarded;
-
-static guarded guarded_new(size_t count, size_t off) {
-    guarded g = {.count = count};
-    size_t bytes = ((count + off + 2 * GUARD) * sizeof(float) + 63) / 64 * 64;
-    g.memory = aligned_alloc(64, bytes);
-    assert_non_null(g.memory);
-    memset(g.memory, 0xff, bytes);
-    g.at = g.memory + GUARD + off;
-    return g;
-}
-
-static void guarded_check_free(guarded *g) {
-    for (float *p = g->memory; p < g->at; p++)
-        assert_memory_equal(p, "\xff\xff\xff\xff", 4);
-    for (float *p = g->at + g->count; p < g->at + g->count + GUARD; p++)
-        assert_memory_equal(p, "\xff\xff\xff\xff", 4);
-    free(g->memory);
 }
 
 static double oracle(const dpf_conv_shape *s, const float *x, const float *w, size_t image, size_t filter, long oy,

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tile kernels of spconv, written once and compiled for each instruction set:
- * the including file defines
- *   SPK_V             floats of a vector
- *   SPK_FMA(a, b, c)  a * b + c
- *   spk_lanes, SPK_LANES(from, to)  some lanes of a vector
- *   SPK_LOAD_LANES(p, lanes)  those of the vector at p, zeros in the others;
- *                     touches no other memory
+ * The tile kernels of spconv, written once and compiled for each instruction set: the
+ * including file brings the vectors of simd.h and defines
  *   SPK_STORE_LANES(p, bits, v)  perhaps: those lanes of v to p, nothing else is touched
- *   SPK_MAX(a, b), SPK_MIN(a, b)  b where one is not a number
- *   SPK_EVEN(a, b), SPK_ODD(a, b)  every second lane of a, then of b
  *   SPK_FOUR(name, p), SPK_SPREAD(name, p, i)  perhaps: the first loads four floats, the second fills
  *                     a vector with number i of them
  *   SPK_UP(a, before)  perhaps: a a lane up, the last lane of `before` comes in
@@ -30,49 +23,28 @@
 
 #include "spconv_internal.h"
 
-typedef float spk_vec __attribute__((vector_size(SPK_V * sizeof(float)), may_alias));
-typedef int32_t spk_ivec __attribute__((vector_size(SPK_V * sizeof(float)), may_alias));
-/* The same in memory, at any float's address. */
-typedef float spk_mem __attribute__((vector_size(SPK_V * sizeof(float)), aligned(4), may_alias));
 typedef float spk_mem4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float spk_mem8 __attribute__((vector_size(32), aligned(4), may_alias));
 
 #define SPK_UNROLL _Pragma("GCC unroll 32")
-#define SPK_INLINE static inline __attribute__((always_inline))
-
-SPK_INLINE spk_vec spk_load(const float *p) {
-    return *(const spk_mem *)p;
-}
-
-SPK_INLINE void spk_store(float *p, spk_vec v) {
-    *(spk_mem *)p = v;
-}
-
-SPK_INLINE spk_vec spk_set(float x) {
-    return x - (spk_vec){0};
-}
-
-SPK_INLINE spk_vec spk_select(spk_ivec mask, spk_vec yes, spk_vec no) {
-    return (spk_vec)((mask & (spk_ivec)yes) | (~mask & (spk_ivec)no));
-}
 
 /* Copies count floats and touches nothing else; short rows overlap themselves. */
-SPK_INLINE void spk_copy_floats(float *to, const float *from, size_t count) {
+VEC_INLINE void spk_copy_floats(float *to, const float *from, size_t count) {
     size_t i = 0;
-    if (count >= SPK_V) {
-        for (; i + SPK_V <= count; i += SPK_V)
-            spk_store(to + i, spk_load(from + i));
+    if (count >= VEC_FLOATS) {
+        for (; i + VEC_FLOATS <= count; i += VEC_FLOATS)
+            vec_store(to + i, vec_load(from + i));
         if (i < count)
-            spk_store(to + count - SPK_V, spk_load(from + count - SPK_V));
+            vec_store(to + count - VEC_FLOATS, vec_load(from + count - VEC_FLOATS));
         return;
     }
-    if (SPK_V > 8 && count >= 8) {
+    if (VEC_FLOATS > 8 && count >= 8) {
         spk_mem8 a = *(const spk_mem8 *)from, b = *(const spk_mem8 *)(from + count - 8);
         *(spk_mem8 *)to = a;
         *(spk_mem8 *)(to + count - 8) = b;
         return;
     }
-    if (SPK_V > 4 && count >= 4) {
+    if (VEC_FLOATS > 4 && count >= 4) {
         spk_mem4 a = *(const spk_mem4 *)from, b = *(const spk_mem4 *)(from + count - 4);
         *(spk_mem4 *)to = a;
         *(spk_mem4 *)(to + count - 4) = b;
@@ -85,28 +57,28 @@ SPK_INLINE void spk_copy_floats(float *to, const float *from, size_t count) {
 #include "spconv_planes.h"
 
 /* exp to about 2 units in the last place; saturates at the ends of the range. */
-SPK_INLINE spk_vec spk_exp(spk_vec x) {
-    const spk_vec high = spk_set(88.0f), low = spk_set(-87.0f);
-    x = spk_select(x > high, high, x);
-    x = spk_select(x < low, low, x);
-    const spk_vec magic = spk_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-    spk_vec n = SPK_FMA(x, spk_set(1.44269504f), magic);
-    spk_ivec power = (spk_ivec)n << 23;
+VEC_INLINE vec spk_exp(vec x) {
+    const vec high = vec_set(88.0f), low = vec_set(-87.0f);
+    x = vec_select(x > high, high, x);
+    x = vec_select(x < low, low, x);
+    const vec magic = vec_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    vec n = VEC_FMA(x, vec_set(1.44269504f), magic);
+    vec_mask power = (vec_mask)n << 23;
     n -= magic;
-    spk_vec r = SPK_FMA(n, spk_set(-0.693359375f), x);
-    r = SPK_FMA(n, spk_set(2.12194440e-4f), r);
-    spk_vec p = spk_set(1.9875691500e-4f);
-    p = SPK_FMA(p, r, spk_set(1.3981999507e-3f));
-    p = SPK_FMA(p, r, spk_set(8.3334519073e-3f));
-    p = SPK_FMA(p, r, spk_set(4.1665795894e-2f));
-    p = SPK_FMA(p, r, spk_set(1.6666665459e-1f));
-    p = SPK_FMA(p, r, spk_set(5.0000001201e-1f));
-    p = SPK_FMA(p, r * r, r) + spk_set(1.0f);
-    return (spk_vec)((spk_ivec)p + power);
+    vec r = VEC_FMA(n, vec_set(-0.693359375f), x);
+    r = VEC_FMA(n, vec_set(2.12194440e-4f), r);
+    vec p = vec_set(1.9875691500e-4f);
+    p = VEC_FMA(p, r, vec_set(1.3981999507e-3f));
+    p = VEC_FMA(p, r, vec_set(8.3334519073e-3f));
+    p = VEC_FMA(p, r, vec_set(4.1665795894e-2f));
+    p = VEC_FMA(p, r, vec_set(1.6666665459e-1f));
+    p = VEC_FMA(p, r, vec_set(5.0000001201e-1f));
+    p = VEC_FMA(p, r * r, r) + vec_set(1.0f);
+    return (vec)((vec_mask)p + power);
 }
 
-SPK_INLINE spk_vec spk_act_smooth(dpf_activation act, spk_vec x) {
-    const spk_vec one = spk_set(1.0f), two = spk_set(2.0f);
+VEC_INLINE vec spk_act_smooth(dpf_activation act, vec x) {
+    const vec one = vec_set(1.0f), two = vec_set(2.0f);
     switch (act) {
     case DPF_LOGISTIC_ACT:
         return one / (one + spk_exp(-x));
@@ -118,50 +90,50 @@ SPK_INLINE spk_vec spk_act_smooth(dpf_activation act, spk_vec x) {
         return one - two / (spk_exp(x + x) + one);
     case DPF_MISH: {
         /* tanh(log(1 + e)) = (e*e + 2e) / (e*e + 2e + 2); above 20 it is 1 in single precision */
-        spk_vec e = spk_exp(spk_select(x > spk_set(20.0f), spk_set(20.0f), x));
-        spk_vec t = e * (e + two);
+        vec e = spk_exp(vec_select(x > vec_set(20.0f), vec_set(20.0f), x));
+        vec t = e * (e + two);
         return x * (t / (t + two));
     }
     case DPF_GELU: {
-        spk_vec u = x * SPK_FMA(x * x, spk_set(0.035677f), spk_set(0.797885f));
+        vec u = x * VEC_FMA(x * x, vec_set(0.035677f), vec_set(0.797885f));
         return x - x / (spk_exp(u + u) + one);
     }
     case DPF_ELU:
-        return spk_select(x >= (spk_vec){0}, x, spk_exp(x) - one);
+        return vec_select(x >= (vec){0}, x, spk_exp(x) - one);
     case DPF_SELU:
-        return spk_set(1.0507f) * spk_select(x >= (spk_vec){0}, x, spk_set(1.6732f) * (spk_exp(x) - one));
+        return vec_set(1.0507f) * vec_select(x >= (vec){0}, x, vec_set(1.6732f) * (spk_exp(x) - one));
     case DPF_HARDSWISH: {
-        spk_vec t = x + spk_set(3.0f);
-        t = spk_select(t > (spk_vec){0}, t, (spk_vec){0});
-        t = spk_select(t < spk_set(6.0f), t, spk_set(6.0f));
-        return x * t * spk_set(1.0f / 6.0f);
+        vec t = x + vec_set(3.0f);
+        t = vec_select(t > (vec){0}, t, (vec){0});
+        t = vec_select(t < vec_set(6.0f), t, vec_set(6.0f));
+        return x * t * vec_set(1.0f / 6.0f);
     }
     default:
         break;
     }
-    for (size_t i = 0; i < SPK_V; i++)
+    for (size_t i = 0; i < VEC_FLOATS; i++)
         x[i] = dpf_activate(x[i], act);
     return x;
 }
 
 static void spk_activate(dpf_activation act, float *x, size_t count) {
-    for (size_t i = 0; i < count; i += SPK_V)
-        spk_store(x + i, spk_act_smooth(act, spk_load(x + i)));
+    for (size_t i = 0; i < count; i += VEC_FLOATS)
+        vec_store(x + i, spk_act_smooth(act, vec_load(x + i)));
 }
 
 /* The maxima of 2 x 2 floats of two rows. Reads up to a vector behind the rows. */
-SPK_INLINE void spk_pool_rows(float *to, const float *upper, const float *lower, size_t count) {
-    float few[SPK_V];
-    for (size_t x = 0; x < count; x += SPK_V) {
-        const size_t at = 2 * x, next = 2 * (count - x) > SPK_V ? at + SPK_V : at;
-        const spk_vec a = SPK_MAX(spk_load(upper + at), spk_load(lower + at));
-        const spk_vec b = SPK_MAX(spk_load(upper + next), spk_load(lower + next));
-        const spk_vec most = SPK_MAX(SPK_EVEN(a, b), SPK_ODD(a, b));
-        if (count - x >= SPK_V) {
-            spk_store(to + x, most);
+VEC_INLINE void spk_pool_rows(float *to, const float *upper, const float *lower, size_t count) {
+    float few[VEC_FLOATS];
+    for (size_t x = 0; x < count; x += VEC_FLOATS) {
+        const size_t at = 2 * x, next = 2 * (count - x) > VEC_FLOATS ? at + VEC_FLOATS : at;
+        const vec a = VEC_MAX(vec_load(upper + at), vec_load(lower + at));
+        const vec b = VEC_MAX(vec_load(upper + next), vec_load(lower + next));
+        const vec most = VEC_MAX(VEC_EVEN(a, b), VEC_ODD(a, b));
+        if (count - x >= VEC_FLOATS) {
+            vec_store(to + x, most);
             continue;
         }
-        spk_store(few, most);
+        vec_store(few, most);
         spk_copy_floats(to + x, few, count - x);
     }
 }
@@ -183,7 +155,7 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
 
 #ifndef SPK_SPREAD
 #define SPK_FOUR(name, p)
-#define SPK_SPREAD(name, p, i) spk_set((p)[i])
+#define SPK_SPREAD(name, p, i) vec_set((p)[i])
 #endif
 
 #ifndef SPK_UP
@@ -206,24 +178,24 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
 /* One nonzero, T vectors: p is where its tap begins. */
 #define SPK_ADD(sum, p, value)                                                                                         \
     do {                                                                                                               \
-        const spk_vec spk_weight = (value);                                                                            \
+        const vec spk_weight = (value);                                                                                \
         const float *spk_from = (p);                                                                                   \
         SPK_UNROLL for (int t = 0; t < T; t++)(sum)[t] =                                                               \
-            SPK_FMA(spk_weight, spk_load(spk_from + t * SPK_V), (sum)[t]);                                             \
+            VEC_FMA(spk_weight, vec_load(spk_from + t * VEC_FLOATS), (sum)[t]);                                        \
     } while (0)
 
 /* Two distances in one load; distances are not negative. */
-SPK_INLINE uint64_t spk_two(const int32_t *distance) {
+VEC_INLINE uint64_t spk_two(const int32_t *distance) {
     uint64_t two;
     memcpy(&two, distance, sizeof two);
     return two;
 }
 
-SPK_INLINE const float *spk_low(const float *in, uint64_t two) {
+VEC_INLINE const float *spk_low(const float *in, uint64_t two) {
     return in + (uint32_t)two;
 }
 
-SPK_INLINE const float *spk_high(const float *in, uint64_t two) {
+VEC_INLINE const float *spk_high(const float *in, uint64_t two) {
     return in + (two >> 32);
 }
 
@@ -232,24 +204,24 @@ SPK_INLINE const float *spk_high(const float *in, uint64_t two) {
  * What limits it are loads, so four nonzeros share those of their weights and distances; and distances are loaded
  * four nonzeros ahead, since loads are begun in the order of the program: a vector's would wait for its address, and
  * all behind it with it. */
-SPK_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
+VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
     const int32_t *distance = job->distances;
     const float *value = job->values, *in = job->in;
     const uint32_t *count = job->counts;
     uint64_t a = spk_two(distance), b = spk_two(distance + 2);
-    float spill[(SPK_MAX_TILE + 1) * SPK_V] __attribute__((aligned(64)));
-    spk_store(spill + T * SPK_V, (spk_vec){0});
+    float spill[(SPK_MAX_TILE + 1) * VEC_FLOATS] __attribute__((aligned(64)));
+    vec_store(spill + T * VEC_FLOATS, (vec){0});
     for (size_t i = 0; i < job->row_count; i++) {
         const size_t filter = job->filters[i];
-        float *partial = job->partial + filter * (size_t)T * SPK_V;
-        spk_vec sum[4][SPK_MAX_TILE];
+        float *partial = job->partial + filter * (size_t)T * VEC_FLOATS;
+        vec sum[4][SPK_MAX_TILE];
         if (job->first) {
-            const spk_vec bias = spk_set(job->bias[filter]);
+            const vec bias = vec_set(job->bias[filter]);
             SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = bias;
         } else {
-            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = spk_load(partial + t * SPK_V);
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = vec_load(partial + t * VEC_FLOATS);
         }
-        SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (spk_vec){0};
+        SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (vec){0};
         for (int shift = 0;; shift++) {
             size_t n = *count++;
             for (; n >= 4; n -= 4) {
@@ -270,32 +242,32 @@ SPK_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
                 a = spk_two(distance);
                 b = spk_two(distance + 2);
                 if (n & 2) {
-                    SPK_ADD(sum[0], spk_low(in, first), spk_set(value[0]));
-                    SPK_ADD(sum[1 % W], spk_high(in, first), spk_set(value[1]));
+                    SPK_ADD(sum[0], spk_low(in, first), vec_set(value[0]));
+                    SPK_ADD(sum[1 % W], spk_high(in, first), vec_set(value[1]));
                 }
                 if (n & 1)
-                    SPK_ADD(sum[2 % W], n & 2 ? spk_low(in, second) : spk_low(in, first), spk_set(value[n - 1]));
+                    SPK_ADD(sum[2 % W], n & 2 ? spk_low(in, second) : spk_low(in, first), vec_set(value[n - 1]));
                 value += n;
             }
             SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] += sum[w][t];
             if (!SPK_CAN_SHIFT || shift == job->shifts)
                 break;
-            SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (spk_vec){0};
-            SPK_UNROLL for (int t = T - 1; t >= 0; t--) sum[0][t] = SPK_UP(sum[0][t], t ? sum[0][t - 1] : (spk_vec){0});
+            SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (vec){0};
+            SPK_UNROLL for (int t = T - 1; t >= 0; t--) sum[0][t] = SPK_UP(sum[0][t], t ? sum[0][t - 1] : (vec){0});
         }
         if (SPK_CAN_SHIFT && job->shifts) {
             SPK_DOWN_BY(lanes, job->shifts);
             SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] =
-                SPK_DOWN(sum[0][t], t + 1 < T ? sum[0][t + 1] : (spk_vec){0}, lanes);
+                SPK_DOWN(sum[0][t], t + 1 < T ? sum[0][t + 1] : (vec){0}, lanes);
         }
         if (!job->last) {
-            SPK_UNROLL for (int t = 0; t < T; t++) spk_store(partial + t * SPK_V, sum[0][t]);
+            SPK_UNROLL for (int t = 0; t < T; t++) vec_store(partial + t * VEC_FLOATS, sum[0][t]);
             continue;
         }
-        const spk_vec slope = spk_set(job->slope), cap = spk_set(job->cap);
+        const vec slope = vec_set(job->slope), cap = vec_set(job->cap);
         SPK_UNROLL for (int t = 0; t < T; t++) {
-            sum[0][t] = SPK_MAX(slope * sum[0][t], sum[0][t]);
-            sum[0][t] = SPK_MIN(cap, sum[0][t]);
+            sum[0][t] = VEC_MAX(slope * sum[0][t], sum[0][t]);
+            sum[0][t] = VEC_MIN(cap, sum[0][t]);
         }
         if (SPK_BY_PLACES(job)) {
             float *out = job->out + filter * job->out_pitch;
@@ -307,9 +279,9 @@ SPK_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
             continue;
         }
         float *direct = job->direct ? job->direct + filter * job->out_pitch : spill;
-        SPK_UNROLL for (int t = 0; t < T; t++) spk_store(direct + t * SPK_V, sum[0][t]);
+        SPK_UNROLL for (int t = 0; t < T; t++) vec_store(direct + t * VEC_FLOATS, sum[0][t]);
         if (!job->direct)
-            spk_scatter(job, filter, spill, (size_t)T * SPK_V);
+            spk_scatter(job, filter, spill, (size_t)T * VEC_FLOATS);
     }
 }
 
@@ -351,7 +323,7 @@ SPK_KERNEL(24, 1)
 #endif
 
 const spk_table SPK_TABLE = {
-    .vector = SPK_V,
+    .vector = VEC_FLOATS,
 #if SPK_LARGE
     .max_tile = 24,
 #else
