@@ -24,6 +24,7 @@
 
 #include "dpf/core/random.h"
 #include "dpf/dpf.h"
+#include "dpf/kernels/cpu.h"
 #include "dpf/model/container.h"
 #include "dpf/model/file.h"
 
@@ -175,6 +176,75 @@ static void test_steady(void **unused) {
             check((dpf_kernels)k, threads, (dpf_fit)(k % 3));
 }
 
+#define SIDE 128
+#define LAYER(filters, more) "[convolutional]\nsize=3\npad=1\nfilters=" #filters "\n" more
+#define NET "[net]\nwidth=128\nheight=128\nchannels=3\n"
+#define FIRST NET LAYER(16, "activation=leaky\n")
+#define MAX "[maxpool]\nsize=2\nstride=2\n"
+
+/* Allocations in some runs of a network with all weights; `own`: steps whose kernel has that name. */
+static size_t allocations(const char *layers, const char *name, int threads, size_t *own, size_t *libraries) {
+    char path[] = "/tmp/dpf-steady-XXXXXX";
+    dpf_model *m;
+    dpf_context *c;
+    dpf_step_info info;
+    dpf_error err;
+    const dpf_model_options o = {.threads = threads, .kernels = DPF_KERNELS_DENSE, .random = 1};
+    float *planes = calloc((size_t)3 * SIDE * SIDE, sizeof *planes);
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0 && planes);
+    assert_int_equal(write(fd, layers, strlen(layers)), strlen(layers));
+    close(fd);
+    if (dpf_model_load(&m, path, NULL, &o, &err) || dpf_context_new(&c, m, &err))
+        fail_msg("%s", err.text);
+    unlink(path);
+    *own = 0;
+    *libraries = library_steps(m);
+    for (size_t i = 0; dpf_model_step(m, i, &info, &err) == DPF_OK; i++)
+        *own += strncmp(info.kernel, name, strlen(name)) == 0;
+    made = freed = 0;
+    for (int i = 0; i < 15; i++) {
+        __atomic_store_n(&counting, i >= 5, __ATOMIC_RELAXED);
+        dpf_status status = dpf_context_set_planes(c, 0, planes, &err);
+        if (!status)
+            status = dpf_context_run(c, &err);
+        __atomic_store_n(&counting, 0, __ATOMIC_RELAXED);
+        assert_int_equal(status, DPF_OK);
+    }
+    assert_int_equal(made, freed);
+    dpf_context_free(c);
+    dpf_model_free(m);
+    free(planes);
+    return made;
+}
+
+/* Dense kernels of our own allocate nothing: two layers more of them, the same count, which is that of oneDNN's
+ * conversion of the output. */
+static void test_own_kernels(void **unused) {
+    (void)unused;
+    if (!COUNTS || dpf_cpu_isa() < DPF_ISA_AVX512)
+        skip();
+    for (int threads = 1; threads <= 2; threads++) {
+        size_t few = 0, winograd = 0, depthwise = 0, libraries[3];
+        const size_t one = allocations(FIRST, "few channels", threads, &few, &libraries[0]);
+        const size_t three = allocations(FIRST MAX LAYER(32, "activation=relu\n") LAYER(32, "activation=leaky\n") MAX,
+                                         "Winograd 4x4", threads, &winograd, &libraries[1]);
+        const size_t plain =
+            allocations(NET LAYER(3, "groups=3\nactivation=relu6\n"), "depthwise", threads, &depthwise, &libraries[2]);
+        print_message("threads %d: %zu, %zu and %zu allocations\n", threads, one, three, plain);
+#ifndef DPF_NO_DNNL
+        assert_int_equal(few, 1);
+        assert_int_equal(winograd, 2);
+        assert_int_equal(libraries[0], 1);
+        assert_int_equal(libraries[1], 1);
+        assert_int_equal(three, one);
+#endif
+        assert_int_equal(depthwise, 1);
+        assert_int_equal(libraries[2], 0);
+        assert_int_equal(plain, 0);
+    }
+}
+
 /* 40 MB of weights, nine tenths of them 0, on pictures so small that arrays do not count. */
 static const char large[] = "[net]\nwidth=8\nheight=8\nchannels=64\n"
                             "[convolutional]\nsize=3\npad=1\nfilters=512\nbatch_normalize=1\nactivation=leaky\n"
@@ -271,6 +341,6 @@ static void test_counter(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_counter), cmocka_unit_test(test_steady),
-                                       cmocka_unit_test(test_peak)};
+                                       cmocka_unit_test(test_own_kernels), cmocka_unit_test(test_peak)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
