@@ -138,8 +138,9 @@ fails "a state of other weights" "was not written with 'parts/sgd_38.weights' .*
 is "all of this has written nothing" "$(cat whole/* | cksum)" = "$before"
 passes "-clear" train parts sgd $from -clear
 is "does not use it" "$(grep -c -- "-clear: the .state file beside '$from' is not used" "$ERR")" = 1
-mkdir -p end && data end && cp whole/sgd_last.* whole/sgd_log.csv end
+mkdir -p end && data end && cp whole/sgd_last.* whole/sgd_log.csv end && cp whole/sgd_last.state end/sgd_last.state.old
 passes "killed before the finished model was written" train end sgd end/sgd_last.weights
+is "and the older state was removed" "$(echo end/*.old)" = 'end/*.old'
 prints "says that nothing is left to train" '^All 60 iterations are trained already: only the finished model .* written again; -clear starts at iteration 0$'
 is "the finished model is the same" "$(same whole end sgd && echo same)" = same
 rm end/sgd_last.state

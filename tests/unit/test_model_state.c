@@ -241,6 +241,11 @@ static void crashes_leave_a_pair(void **unused) {
             const uint64_t one = read_pair();
             assert_true(one == 2 || (one == 1 && !done));
             news += one == 2 && !done;
+            if (second % 2) {
+                dpf_checkpoint_settle(weights_path);
+                assert_int_not_equal(access(old_path, F_OK), 0);
+                assert_int_equal(read_pair(), one);
+            }
             if (done)
                 break;
             done = write_and_crash(3, second);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "../../dpf/model/checkpoint.h"
 #include "../terminal/progress.h"
 #include "../terminal/say.h"
 
@@ -151,6 +152,7 @@ static void summary(const train_state *run) {
 dpf_status train_finish(train_state *run, const train_options *options, dpf_error *err) {
     report_score scores[MOST_SCORES];
     size_t count = 0;
+    dpf_checkpoint_settle(run->files.last); /* killed right behind its last checkpoint, it writes no other one */
     dpf_status status = dn_save(run->net, run->files.final, 1, err);
     if (!status) /* once without a score, so that the page is there while scoring takes its time */
         status = train_report(run, options, NULL, 0, err);

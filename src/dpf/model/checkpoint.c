@@ -66,17 +66,26 @@ static dpf_status hash_file(const char *path, uint64_t *hash, dpf_error *err) {
     return got == 0 ? DPF_OK : dpf_fail(err, DPF_ERR_IO, "%s: %s", path, strerror(reason));
 }
 
-/* After a crash between steps 3 and 4 the old state is the one to keep: it gets its name back. */
-static void settle(const names *n, const char *weights_path) {
+/* Does a state belong to weights of this checksum? */
+static int belongs(const char *path, uint64_t hash) {
     dpf_state state;
+    if (dpf_state_read(&state, path, NULL) != DPF_OK)
+        return 0;
+    const int same = state.weights_hash == hash;
+    dpf_state_free(&state);
+    return same;
+}
+
+/* After a crash between steps 3 and 4 the old state is the one to keep: it gets its name back. After one before step 5
+ * it has to go. */
+static void settle(const names *n, const char *weights_path) {
     uint64_t hash;
-    if (access(n->old, F_OK) != 0)
+    if (access(n->old, F_OK) != 0 || hash_file(weights_path, &hash, NULL) != DPF_OK)
         return;
-    const int good = hash_file(weights_path, &hash, NULL) == DPF_OK && dpf_state_read(&state, n->old, NULL) == DPF_OK;
-    if (good && state.weights_hash == hash)
+    if (belongs(n->state, hash))
+        unlink(n->old);
+    else if (belongs(n->old, hash))
         rename(n->old, n->state);
-    if (good)
-        dpf_state_free(&state);
 }
 
 /* Steps 2 to 5. Releases both writers. */
@@ -166,6 +175,13 @@ dpf_status dpf_checkpoint_read(dpf_state *out, int *found, const char *weights_p
     }
     free_names(&n);
     return status;
+}
+
+void dpf_checkpoint_settle(const char *weights_path) {
+    names n = {0};
+    if (make_names(&n, weights_path, NULL) == DPF_OK)
+        settle(&n, weights_path);
+    free_names(&n);
 }
 
 void dpf_checkpoint_remove(const char *weights_path) {

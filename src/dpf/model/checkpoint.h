@@ -31,6 +31,10 @@ dpf_status dpf_checkpoint_write(const char *weights_path, const void *weights, s
  * is empty. DPF_ERR_FORMAT (damaged), DPF_ERR_MISMATCH (of other weights), DPF_ERR_IO. */
 dpf_status dpf_checkpoint_read(dpf_state *out, int *found, const char *weights_path, dpf_error *err);
 
+/* Clears away what a crash may have left: of NAME.state and NAME.state.old the one that belongs to the weights stays,
+ * under the first name. Changes nothing where neither does. dpf_checkpoint_write does it, too. */
+void dpf_checkpoint_settle(const char *weights_path);
+
 /* Removes the pair, as far as it is there: the state first, for weights alone do no harm. */
 void dpf_checkpoint_remove(const char *weights_path);
 
