@@ -4,6 +4,7 @@
  */
 #include "dense_impl.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "activate.h"
@@ -32,6 +33,32 @@ static dpf_status check_shape(const dense_shape *s, dpf_activation act, int out[
     out[0] = (int)desc.out_h;
     out[1] = (s->w + 2 * s->pad - plain.size) / s->stride_x + 1;
     return DPF_OK;
+}
+
+float dense_slope(dpf_activation act) {
+    const infer_lines lines = infer_lines_of(act);
+    return lines.post == DPF_LINEAR_ACT && isinf(lines.cap) ? lines.slope : -1;
+}
+
+dpf_status dense_arrays_bind(void **call, void *state, const float *in, float *out, float *scratch, dpf_error *err) {
+    dense_arrays *arrays = malloc(sizeof *arrays);
+    if (!arrays)
+        return dpf_fail_memory(err, sizeof *arrays, "a convolution's call");
+    *arrays = (dense_arrays){state, in, out, scratch};
+    *call = arrays;
+    return DPF_OK;
+}
+
+void dense_share(const dense_arrays *call, int threads, size_t jobs, size_t scratch,
+                 void (*run)(const dense_arrays *call, size_t first, size_t last, float *scratch)) {
+    const size_t team = (size_t)threads;
+    if (team == 1) { /* OpenMP would allocate a team of one */
+        run(call, 0, jobs, call->scratch);
+        return;
+    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t t = 0; t < team; ++t)
+        run(call, jobs * t / team, jobs * (t + 1) / team, call->scratch + t * scratch);
 }
 
 dpf_status dense_new(dense **out, const dense_shape *s, dpf_activation act, const float *weights, const float *bias,

@@ -26,26 +26,11 @@ typedef struct blas_dense {
     float *weights, *bias;
 } blas_dense;
 
-typedef struct blas_call {
-    const blas_dense *dense;
-    const float *in;
-    float *out, *scratch;
-} blas_call;
-
 static void blas_destroy(void *state) {
     blas_dense *b = state;
     free(b->weights);
     free(b->bias);
     free(b);
-}
-
-static dpf_status blas_bind(void **out, void *state, const float *in, float *result, float *scratch, dpf_error *err) {
-    blas_call *call = malloc(sizeof *call);
-    if (!call)
-        return dpf_fail_memory(err, sizeof *call, "a convolution's call");
-    *call = (blas_call){state, in, result, scratch};
-    *out = call;
-    return DPF_OK;
 }
 
 /* One row of columns: tap (channel, u, v) over the output rows [first, first + rows). */
@@ -101,8 +86,8 @@ static void add_bias(const blas_dense *b, float *out) {
 }
 
 static dpf_status blas_run(void *state) {
-    const blas_call *call = state;
-    const blas_dense *b = call->dense;
+    const dense_arrays *call = state;
+    const blas_dense *b = call->state;
     size_t area = b->out_h * b->out_w, groups = (size_t)b->s.groups;
     size_t in_step = (size_t)b->s.c / groups * (size_t)b->s.h * (size_t)b->s.w;
     for (size_t g = 0; g < (size_t)b->s.batch * groups; ++g) {
@@ -121,7 +106,7 @@ static dpf_status blas_run(void *state) {
     return DPF_OK;
 }
 
-static const dense_backend blas_backend = {blas_destroy, blas_bind, free, blas_run};
+static const dense_backend blas_backend = {blas_destroy, dense_arrays_bind, free, blas_run};
 
 dpf_status dense_blas_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dpf_error *err) {

@@ -20,26 +20,11 @@ typedef struct few_dense {
     float *weights, *bias; /* as in few_job, padded with zeros to whole blocks */
 } few_dense;
 
-typedef struct few_call {
-    const few_dense *dense;
-    const float *in;
-    float *out, *scratch;
-} few_call;
-
 static void destroy(void *state) {
     few_dense *f = state;
     free(f->weights);
     free(f->bias);
     free(f);
-}
-
-static dpf_status bind(void **out, void *state, const float *in, float *result, float *scratch, dpf_error *err) {
-    few_call *call = malloc(sizeof *call);
-    if (!call)
-        return dpf_fail_memory(err, sizeof *call, "a convolution's call");
-    *call = (few_call){state, in, result, scratch};
-    *out = call;
-    return DPF_OK;
 }
 
 /* Floats of the four rows of all channels. */
@@ -60,8 +45,8 @@ static void take_rows(const few_dense *f, const float *picture, long top, float 
 }
 
 /* The pairs [first, last) of rows, over all pictures. */
-static void run_pairs(const few_call *call, size_t first, size_t last, float *rows) {
-    const few_dense *f = call->dense;
+static void run_pairs(const dense_arrays *call, size_t first, size_t last, float *rows) {
+    const few_dense *f = call->state;
     const size_t pairs = (f->out_h + 1) / 2, side = f->s.pool ? 2 : 1;
     const size_t area = f->out_h / side * (f->out_w / side);
     few_job job = {.in = rows,
@@ -86,20 +71,13 @@ static void run_pairs(const few_call *call, size_t first, size_t last, float *ro
 }
 
 static dpf_status run(void *state) {
-    const few_call *call = state;
-    const few_dense *f = call->dense;
-    const size_t pairs = (f->out_h + 1) / 2 * (size_t)f->s.batch, threads = (size_t)f->threads;
-    if (threads == 1) { /* OpenMP would allocate a team of one */
-        run_pairs(call, 0, pairs, call->scratch);
-        return DPF_OK;
-    }
-#pragma omp parallel for num_threads(f->threads) schedule(static)
-    for (size_t t = 0; t < threads; ++t)
-        run_pairs(call, pairs * t / threads, pairs * (t + 1) / threads, call->scratch + t * rows_floats(f));
+    const dense_arrays *call = state;
+    const few_dense *f = call->state;
+    dense_share(call, f->threads, (f->out_h + 1) / 2 * (size_t)f->s.batch, rows_floats(f), run_pairs);
     return DPF_OK;
 }
 
-static const dense_backend few_backend = {destroy, bind, free, run};
+static const dense_backend few_backend = {destroy, dense_arrays_bind, free, run};
 
 /* Filters into lanes. */
 static void take_weights(few_dense *f, const float *weights, const float *bias) {

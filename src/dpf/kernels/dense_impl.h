@@ -31,9 +31,21 @@ struct dense_call {
 };
 
 /* The slope where max(x, slope * x) is the activation; -1 where there is none. */
-static inline float dense_slope(dpf_activation act) {
-    return act == DPF_LINEAR_ACT ? 1 : act == DPF_RELU ? 0 : act == DPF_LEAKY ? 0.1f : act == DPF_RELIE ? 0.01f : -1;
-}
+float dense_slope(dpf_activation act);
+
+/* The call of a back end of our own; `state` is what dense.state is. */
+typedef struct dense_arrays {
+    const void *state;
+    const float *in;
+    float *out, *scratch;
+} dense_arrays;
+
+/* dense_backend.bind for them; unbind is free. */
+dpf_status dense_arrays_bind(void **call, void *state, const float *in, float *out, float *scratch, dpf_error *err);
+
+/* Shares [0, jobs) out among the threads, to each one piece and `scratch` floats of the call's. */
+void dense_share(const dense_arrays *call, int threads, size_t jobs, size_t scratch,
+                 void (*run)(const dense_arrays *call, size_t first, size_t last, float *scratch));
 
 /* Each fills backend, state, info and act of *d. `out` is the output's height and width. kind:
  * DENSE_DIRECT or one of Winograd's, for oneDNN. */

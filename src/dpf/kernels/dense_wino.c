@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conv_impl.h"
 #include "cpu.h"
 #include "dense_impl.h"
 #include "dense_wino.h"
@@ -19,26 +20,11 @@ typedef struct wino_dense {
     float *weights, *bias;
 } wino_dense;
 
-typedef struct wino_call {
-    const wino_dense *dense;
-    const float *in;
-    float *out, *scratch;
-} wino_call;
-
 static void destroy(void *state) {
     wino_dense *d = state;
     free(d->weights);
     free(d->bias);
     free(d);
-}
-
-static dpf_status bind(void **out, void *state, const float *in, float *result, float *scratch, dpf_error *err) {
-    wino_call *call = malloc(sizeof *call);
-    if (!call)
-        return dpf_fail_memory(err, sizeof *call, "a convolution's call");
-    *call = (wino_call){state, in, result, scratch};
-    *out = call;
-    return DPF_OK;
 }
 
 static size_t input_floats(const wino_job *j) {
@@ -49,8 +35,9 @@ static size_t thread_floats(const wino_job *j) {
     return input_floats(j) + WINO_POINTS * wino_product_pitch(j->blocks, j->group);
 }
 
-static void run_tiles(const wino_call *call, size_t first, size_t last, float *scratch) {
-    wino_job job = call->dense->job;
+static void run_tiles(const dense_arrays *call, size_t first, size_t last, float *scratch) {
+    const wino_dense *d = call->state;
+    wino_job job = d->job;
     const size_t most = WINO_GROUPS * job.group;
     job.in = call->in;
     job.out = call->out;
@@ -64,20 +51,13 @@ static void run_tiles(const wino_call *call, size_t first, size_t last, float *s
 }
 
 static dpf_status run(void *state) {
-    const wino_call *call = state;
-    const wino_dense *d = call->dense;
-    const size_t threads = (size_t)d->threads, each = thread_floats(&d->job);
-    if (threads == 1) { /* OpenMP would allocate a team of one */
-        run_tiles(call, 0, d->tiles, call->scratch);
-        return DPF_OK;
-    }
-#pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (size_t t = 0; t < threads; ++t)
-        run_tiles(call, d->tiles * t / threads, d->tiles * (t + 1) / threads, call->scratch + t * each);
+    const dense_arrays *call = state;
+    const wino_dense *d = call->state;
+    dense_share(call, d->threads, d->tiles, thread_floats(&d->job), run_tiles);
     return DPF_OK;
 }
 
-static const dense_backend wino_backend = {destroy, bind, free, run};
+static const dense_backend wino_backend = {destroy, dense_arrays_bind, free, run};
 
 /* A 3x3 filter at the 36 points: G w G', where the rows of G are the points. */
 static void transform_filter(const float *w, double out[WINO_POINTS]) {
@@ -125,8 +105,8 @@ dpf_status dense_wino_create(dense *d, const dense_shape *s, const int out[2], d
     const size_t weight_count = (size_t)WINO_POINTS * (size_t)s->n * (size_t)s->c;
     if (!w)
         return dpf_fail_memory(err, sizeof *w, "a convolution");
-    w->weights = aligned_alloc(64, weight_count * sizeof *w->weights);
-    w->bias = aligned_alloc(64, (size_t)s->n * sizeof *w->bias);
+    w->weights = dpf_aligned_floats(weight_count);
+    w->bias = dpf_aligned_floats((size_t)s->n);
     if (!w->weights || !w->bias) {
         destroy(w);
         return dpf_fail_memory(err, weight_count * sizeof *w->weights, "weights");

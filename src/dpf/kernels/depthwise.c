@@ -25,8 +25,7 @@ struct depthwise {
     int threads, unrolled;
     size_t rows, bands;    /* rows of a band of the output, bands of a plane */
     size_t planes, groups; /* planes that a job does, their number in a picture */
-    float slope, cap;
-    dpf_activation post; /* applied to a finished band */
+    infer_lines act;       /* post: applied to a finished band */
     float *weights, *bias;
 };
 
@@ -39,33 +38,6 @@ static const dw_table *table_for(dpf_isa isa) {
 #endif
     (void)isa;
     return &dw_table_c;
-}
-
-/* How the activation is done: in the store where it is two straight lines. */
-static void split_activation(depthwise *d) {
-    d->slope = 1;
-    d->cap = __builtin_inff();
-    d->post = DPF_LINEAR_ACT;
-    switch (d->desc.act) {
-    case DPF_LINEAR_ACT:
-        break;
-    case DPF_LEAKY:
-        d->slope = 0.1f;
-        break;
-    case DPF_RELIE:
-        d->slope = 0.01f;
-        break;
-    case DPF_RELU6:
-        d->cap = 6;
-        d->slope = 0;
-        break;
-    case DPF_RELU:
-        d->slope = 0;
-        break;
-    default:
-        d->post = d->desc.act;
-        break;
-    }
 }
 
 /* Rows of a band: by the cache, by what the threads can share, and as even as they can be. */
@@ -125,7 +97,7 @@ dpf_status depthwise_new(depthwise **out, const dpf_conv_shape *shape, dpf_activ
     d->bands = (desc.out_h + d->rows - 1) / d->rows;
     d->planes = job_planes(&desc, d->threads, d->bands);
     d->groups = (desc.filters + d->planes - 1) / d->planes;
-    split_activation(d);
+    d->act = infer_lines_of(act);
     *out = d;
     return DPF_OK;
 }
@@ -153,8 +125,8 @@ static void run_job(const depthwise *c, size_t i, const float *input, float *out
                         .planes = left < c->planes ? left : c->planes,
                         .in_area = in_area,
                         .out_area = out_area,
-                        .slope = c->slope,
-                        .cap = c->cap,
+                        .slope = c->act.slope,
+                        .cap = c->act.cap,
                         .height = (ptrdiff_t)d->height,
                         .width = (ptrdiff_t)d->width,
                         .size = (ptrdiff_t)d->size,
@@ -164,9 +136,9 @@ static void run_job(const depthwise *c, size_t i, const float *input, float *out
                         .first = (ptrdiff_t)first,
                         .end = (ptrdiff_t)end};
     c->kernel(&job);
-    if (c->post != DPF_LINEAR_ACT) /* more than one plane: all of each */
-        dpf_activate_array(job.out + first * d->out_w, (job.planes - 1) * out_area + (end - first) * d->out_w, c->post,
-                           1);
+    if (c->act.post != DPF_LINEAR_ACT) /* more than one plane: all of each */
+        dpf_activate_array(job.out + first * d->out_w, (job.planes - 1) * out_area + (end - first) * d->out_w,
+                           c->act.post, 1);
 }
 
 void depthwise_run(const depthwise *c, const float *input, float *output) {

@@ -57,3 +57,28 @@ dpf_status infer_desc_make(infer_desc *desc, const dpf_conv_shape *s, dpf_activa
     *desc = d;
     return DPF_OK;
 }
+
+infer_lines infer_lines_of(dpf_activation act) {
+    infer_lines lines = {.slope = 1, .cap = __builtin_inff(), .post = DPF_LINEAR_ACT};
+    switch (act) {
+    case DPF_LINEAR_ACT:
+        break;
+    case DPF_LEAKY:
+        lines.slope = 0.1f;
+        break;
+    case DPF_RELIE:
+        lines.slope = 0.01f;
+        break;
+    case DPF_RELU6:
+        lines.cap = 6;
+        lines.slope = 0;
+        break;
+    case DPF_RELU:
+        lines.slope = 0;
+        break;
+    default:
+        lines.post = act;
+        break;
+    }
+    return lines;
+}

@@ -23,4 +23,13 @@ typedef struct infer_desc {
  * DPF_ERR_UNSUPPORTED for an activation that looks at more than one value. */
 dpf_status infer_desc_make(infer_desc *desc, const dpf_conv_shape *shape, dpf_activation act, dpf_error *err);
 
+/* An activation as a kernel's store does it: post(min(max(x, slope * x), cap)). post is DPF_LINEAR_ACT where two
+ * straight lines are all of it, and is applied to what has been stored otherwise. */
+typedef struct infer_lines {
+    float slope, cap;
+    dpf_activation post;
+} infer_lines;
+
+infer_lines infer_lines_of(dpf_activation act);
+
 #endif

@@ -75,8 +75,8 @@ typedef struct search {
     spk_plan best;
 } search;
 
-/* What pitches are multiples of. Loads that are aligned to half a vector of 64 bytes cost
- * hardly more than others, and waste less. */
+/* What pitches are multiples of where columns are not shifted. Loads that are aligned to half a vector of 64 bytes
+ * cost more than others on some processors, but waste less. */
 static size_t unit_of(const spk_table *table) {
     return min_size(table->vector, 8);
 }
@@ -175,7 +175,7 @@ static void share_out(const search *s, const costs *k, spk_plan *p, double copyi
     }
 }
 
-/* Models what a run on one thread takes. */
+/* Models what a run takes, on one thread and on all. */
 static void plan_cost(const search *s, spk_plan *p) {
     const infer_desc *d = s->desc;
     const costs *k = dpf_cpu_wide() ? &wide : &narrow;

@@ -60,39 +60,19 @@ static size_t out_area(const spconv *conv) {
 
 /* What a job has of activation and store. */
 static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_part *part, const spk_tile *tile) {
-    const infer_desc *d = &conv->desc;
+    const infer_lines lines = infer_lines_of(conv->desc.act);
     size_t area = out_area(conv);
     spk_job job = {.partial = sums,
                    .bias = conv->bias + part->filter,
-                   .slope = 1,
-                   .cap = __builtin_inff(),
-                   .post = DPF_LINEAR_ACT,
+                   .slope = lines.slope,
+                   .cap = lines.cap,
+                   .post = lines.post,
                    .out = output + part->filter * area,
                    .out_pitch = area,
                    .segments = conv->segments + tile->segment,
                    .segment_count = tile->segments,
                    .pool = conv->pool ? conv->plan.pitch : 0,
                    .shifts = conv->plan.shifts};
-    switch (d->act) {
-    case DPF_LINEAR_ACT:
-        break;
-    case DPF_LEAKY:
-        job.slope = 0.1f;
-        break;
-    case DPF_RELIE:
-        job.slope = 0.01f;
-        break;
-    case DPF_RELU6:
-        job.cap = 6;
-        job.slope = 0;
-        break;
-    case DPF_RELU:
-        job.slope = 0;
-        break;
-    default:
-        job.post = d->act;
-        break;
-    }
     if (job.post == DPF_LINEAR_ACT && tile->places) {
         job.place = conv->places + tile->place;
         job.places = tile->places;

@@ -66,14 +66,22 @@ static dpf_status hash_file(const char *path, uint64_t *hash, dpf_error *err) {
     return got == 0 ? DPF_OK : dpf_fail(err, DPF_ERR_IO, "%s: %s", path, strerror(reason));
 }
 
-/* Does a state belong to weights of this checksum? */
+/* Reads one candidate; *fits when it belongs to the weights. */
+static dpf_status try_state(dpf_state *out, int *fits, const char *path, uint64_t hash, dpf_error *err) {
+    dpf_status status = dpf_state_read(out, path, err);
+    *fits = status == DPF_OK && out->weights_hash == hash;
+    if (status == DPF_OK && !*fits)
+        dpf_state_free(out);
+    return status;
+}
+
+/* Is there a state, and of weights of this checksum? */
 static int belongs(const char *path, uint64_t hash) {
     dpf_state state;
-    if (dpf_state_read(&state, path, NULL) != DPF_OK)
-        return 0;
-    const int same = state.weights_hash == hash;
-    dpf_state_free(&state);
-    return same;
+    int fits;
+    if (try_state(&state, &fits, path, hash, NULL) == DPF_OK && fits)
+        dpf_state_free(&state);
+    return fits;
 }
 
 /* After a crash between steps 3 and 4 the old state is the one to keep: it gets its name back. After one before step 5
@@ -138,15 +146,6 @@ dpf_status dpf_checkpoint_write(const char *weights_path, const void *weights, s
         dpf_writer_cancel(to_state);
     }
     free_names(&n);
-    return status;
-}
-
-/* Reads one candidate; *fits when it belongs to the weights. */
-static dpf_status try_state(dpf_state *out, int *fits, const char *path, uint64_t hash, dpf_error *err) {
-    dpf_status status = dpf_state_read(out, path, err);
-    *fits = status == DPF_OK && out->weights_hash == hash;
-    if (status == DPF_OK && !*fits)
-        dpf_state_free(out);
     return status;
 }
 

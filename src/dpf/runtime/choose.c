@@ -75,11 +75,17 @@ static int is_narrow(const dpf_graph_layer *l) {
 
 /* --- making ---------------------------------------------------------------------------- */
 
-static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, double *cycles) {
+/* For kernels whose two strides are one, without holes in their window. Returns 0 for others. */
+static int simple_shape(const rt_build *b, const rt_conv *c, dpf_conv_shape *shape) {
     const dpf_graph_layer *l = c->l;
-    const dpf_conv_shape shape = {b->model->batch, l->c, l->h, l->w, l->filters, l->size, l->stride, l->pad, l->groups};
+    *shape = (dpf_conv_shape){b->model->batch, l->c, l->h, l->w, l->filters, l->size, l->stride, l->pad, l->groups};
+    return l->stride_x == l->stride_y && l->dilation == 1;
+}
+
+static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, double *cycles) {
+    dpf_conv_shape shape;
     const spconv_options options = {.threads = b->model->threads, .pool = c->pool};
-    if (l->stride_x != l->stride_y || l->dilation != 1)
+    if (!simple_shape(b, c, &shape))
         return DPF_ERR_UNSUPPORTED;
     RT_TRY(b->rows ? spconv_new_rows(&out->sparse, &shape, c->act, b->rows, c->bias, &options, b->err)
                    : spconv_new(&out->sparse, &shape, c->act, c->w, c->bias, &options, b->err));
@@ -108,12 +114,11 @@ static dpf_status spread(rt_build *b, const rt_conv *c, const float **weights, f
 }
 
 static dpf_status make_depthwise(rt_build *b, const rt_conv *c, rt_choice *out, double *cycles) {
-    const dpf_graph_layer *l = c->l;
-    const dpf_conv_shape shape = {b->model->batch, l->c, l->h, l->w, l->filters, l->size, l->stride, l->pad, l->groups};
+    dpf_conv_shape shape;
     const depthwise_options options = {.threads = b->model->threads};
     const float *weights;
     float *own;
-    if (l->stride_x != l->stride_y || l->dilation != 1)
+    if (!simple_shape(b, c, &shape))
         return DPF_ERR_UNSUPPORTED;
     RT_TRY(spread(b, c, &weights, &own));
     const dpf_status status = depthwise_new(&out->depthwise, &shape, c->act, weights, c->bias, &options, b->err);
@@ -152,7 +157,7 @@ static double narrow_cycles(const rt_build *b, const rt_conv *c, candidate kind)
         return winograd_cycles(b, c, kind);
     if (kind == DIRECT && is_depthwise(l))
         return products / DEPTHWISE_SPEED * whole_blocks(l->filters);
-    if (kind == DIRECT && l->groups == 1 && l->c > 4) /* those of a picture lie plain */
+    if (kind == DIRECT && l->groups == 1 && l->c > DENSE_FEW_CHANNELS) /* those of a picture lie plain */
         return products / DIRECT_SPEED * whole_blocks(l->filters) * whole_blocks(l->c) + (double)l->weights;
     if (kind == DIRECT || kind == FEW)
         return products / DIRECT_SPEED * whole_blocks(l->filters) + (double)l->weights;
@@ -260,7 +265,7 @@ static size_t list(const rt_build *b, const rt_conv *c, candidate out[CANDIDATES
             out[n++] = FEW;
         if (b->model->kernels == DPF_KERNELS_AUTO && may_be_sparse(b, c))
             out[n++] = SPARSE;
-        if (l->c % 16 == 0 && l->filters % 16 == 0)
+        if (l->c % BLOCK == 0 && l->filters % BLOCK == 0)
             out[n++] = WINOGRAD;
         out[n++] = WINOGRAD_2;
         out[n++] = WINOGRAD_4;
@@ -291,11 +296,11 @@ static int skips(const rt_build *b, const rt_conv *c, candidate kind, double lea
 }
 
 static void say_why(const rt_build *b, const rt_conv *c, const double *cost, rt_choice *chosen) {
-    double share = 100.0 * (double)c->nonzeros / (double)(c->l->weights ? c->l->weights : 1);
+    const double density = 100.0 * (double)c->nonzeros / (double)(c->l->weights ? c->l->weights : 1);
     size_t used, count = 0;
     for (size_t k = 0; k < CANDIDATES; ++k)
         count += isfinite(cost[k]) ? 1 : 0;
-    used = (size_t)snprintf(chosen->why, sizeof chosen->why, "%.1f %% of weights", share);
+    used = (size_t)snprintf(chosen->why, sizeof chosen->why, "%.1f %% of weights", density);
     if (count < 2)
         return;
     const char *before = b->model->tune ? "; ms measured: " : "; Mcycles modelled: ";
@@ -339,11 +344,13 @@ static dpf_status measure(rt_build *b, const rt_conv *c, const made *m, double *
 
 dpf_status rt_choose(rt_build *b, const rt_conv *c, rt_choice *out) {
     candidate order[CANDIDATES];
-    double cost[CANDIDATES] = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
+    double cost[CANDIDATES];
     int first;
     const size_t count = list(b, c, order, &first);
     made m = {.count = 0};
     dpf_status status = DPF_ERR_UNSUPPORTED;
+    for (size_t k = 0; k < CANDIDATES; ++k)
+        cost[k] = INFINITY;
     for (size_t i = 0; i < count && !(first && m.count); ++i) {
         if (m.count && skips(b, c, order[i], cost[m.kind[0]], cost))
             continue;
