@@ -27,6 +27,7 @@
 
 #define SPK_MAX_TILE 24 /* vectors; kernels exist for each size up to isa's own limit */
 #define SPK_ALIGN_FLOATS 16
+#define SPK_MOST_DISTANCE UINT16_MAX
 #define SPK_READ_AHEAD 4 /* distances behind the last nonzero of a job that kernels read, and do not use */
 
 /* Consecutive output pixels of a tile that are consecutive in the output, too. Where it is pooled: the
@@ -52,7 +53,8 @@ typedef struct spk_job {
     const uint32_t *filters; /* within the part */
     const uint32_t *counts;  /* of nonzeros; shifts + 1 a row */
     /* The nonzeros, row after row */
-    const int32_t *distances; /* from the first pixel of the first plane to the tap, in floats */
+    const uint16_t *distances; /* from the first pixel of the first plane to the tap ... */
+    size_t unit;               /* ... in units of that many bytes */
     const float *values;
     int shifts;      /* how often the sums of a row move up a lane, after the nonzeros of one of its counts */
     int first, last; /* first block: start from the bias; last: activate and store */
@@ -127,6 +129,7 @@ typedef struct spk_plan {
     size_t tile_rows, row_tiles;
     size_t row_unit; /* that tiles are made of: 2 where rows are pooled, 1 otherwise */
     size_t pitch, plane_floats, channel_floats;
+    size_t unit;          /* floats that all distances are multiples of */
     size_t moved;         /* as of spk_pack */
     size_t tiles, tile;   /* tile: vectors of the largest */
     size_t block, blocks; /* channels of a block, blocks of a group */
@@ -161,7 +164,7 @@ struct spconv {
     int threads, pool;
     size_t nonzero_count, row_count, part_count, part_filters; /* part_filters: of the largest part */
     /* as of spk_job; those of all parts behind each other */
-    int32_t *distances;
+    uint16_t *distances;
     float *values;
     uint32_t *filters, *counts;
     uint32_t *origin; /* refreshable: index into the dense weights of each nonzero */
@@ -176,7 +179,7 @@ struct spconv {
 };
 
 /* Chooses by the cost model; `tile` (vectors at most) and `block` (channels) other than 0
- * are kept as far as the shape allows. No tiles: it cannot be pooled. */
+ * are kept as far as the shape allows. No tiles: the window is too large to be pooled, or for distances at all. */
 void spk_plan_make(spk_plan *plan, const infer_desc *desc, const spk_table *table, double density,
                    const spconv_options *options);
 

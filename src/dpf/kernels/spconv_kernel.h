@@ -184,31 +184,30 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
             VEC_FMA(spk_weight, vec_load(spk_from + t * VEC_FLOATS), (sum)[t]);                                        \
     } while (0)
 
-/* Two distances in one load; distances are not negative. */
-VEC_INLINE uint64_t spk_two(const int32_t *distance) {
-    uint64_t two;
-    memcpy(&two, distance, sizeof two);
-    return two;
+/* Four distances in one load. */
+VEC_INLINE uint64_t spk_four(const uint16_t *distance) {
+    uint64_t four;
+    memcpy(&four, distance, sizeof four);
+    return four;
 }
 
-VEC_INLINE const float *spk_low(const float *in, uint64_t two) {
-    return in + (uint32_t)two;
-}
-
-VEC_INLINE const float *spk_high(const float *in, uint64_t two) {
-    return in + (two >> 32);
+/* Where the tap begins that number i of four distances leads to. */
+VEC_INLINE const float *spk_tap(const float *in, size_t unit, uint64_t four, int i) {
+    const int at = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 3 - i : i;
+    return (const float *)(const void *)((const char *)in + (uint16_t)(four >> 16 * at) * unit);
 }
 
 /* The kernel for a tile of T vectors. With few vectors one chain of additions per
  * vector would wait for itself, so W nonzeros go at once into W sets of sums.
- * What limits it are loads, so four nonzeros share those of their weights and distances; and distances are loaded
- * four nonzeros ahead, since loads are begun in the order of the program: a vector's would wait for its address, and
- * all behind it with it. */
+ * What limits it are loads, so four nonzeros share one for their distances and one for their weights; and distances
+ * are loaded four nonzeros ahead, since loads are begun in the order of the program: a vector's would wait for its
+ * address, and all behind it with it. */
 VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
-    const int32_t *distance = job->distances;
+    const uint16_t *distance = job->distances;
+    const size_t unit = job->unit;
     const float *value = job->values, *in = job->in;
     const uint32_t *count = job->counts;
-    uint64_t a = spk_two(distance), b = spk_two(distance + 2);
+    uint64_t next = spk_four(distance);
     float spill[(SPK_MAX_TILE + 1) * VEC_FLOATS] __attribute__((aligned(64)));
     vec_store(spill + T * VEC_FLOATS, (vec){0});
     for (size_t i = 0; i < job->row_count; i++) {
@@ -225,28 +224,26 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
         for (int shift = 0;; shift++) {
             size_t n = *count++;
             for (; n >= 4; n -= 4) {
-                const uint64_t first = a, second = b;
-                a = spk_two(distance + 4);
-                b = spk_two(distance + 6);
+                const uint64_t four = next;
+                next = spk_four(distance + 4);
                 SPK_FOUR(weights, value);
-                SPK_ADD(sum[0], spk_low(in, first), SPK_SPREAD(weights, value, 0));
-                SPK_ADD(sum[1 % W], spk_high(in, first), SPK_SPREAD(weights, value, 1));
-                SPK_ADD(sum[2 % W], spk_low(in, second), SPK_SPREAD(weights, value, 2));
-                SPK_ADD(sum[3 % W], spk_high(in, second), SPK_SPREAD(weights, value, 3));
+                SPK_ADD(sum[0], spk_tap(in, unit, four, 0), SPK_SPREAD(weights, value, 0));
+                SPK_ADD(sum[1 % W], spk_tap(in, unit, four, 1), SPK_SPREAD(weights, value, 1));
+                SPK_ADD(sum[2 % W], spk_tap(in, unit, four, 2), SPK_SPREAD(weights, value, 2));
+                SPK_ADD(sum[3 % W], spk_tap(in, unit, four, 3), SPK_SPREAD(weights, value, 3));
                 distance += 4;
                 value += 4;
             }
             if (n) {
-                const uint64_t first = a, second = b;
+                const uint64_t four = next;
                 distance += n;
-                a = spk_two(distance);
-                b = spk_two(distance + 2);
+                next = spk_four(distance);
                 if (n & 2) {
-                    SPK_ADD(sum[0], spk_low(in, first), vec_set(value[0]));
-                    SPK_ADD(sum[1 % W], spk_high(in, first), vec_set(value[1]));
+                    SPK_ADD(sum[0], spk_tap(in, unit, four, 0), vec_set(value[0]));
+                    SPK_ADD(sum[1 % W], spk_tap(in, unit, four, 1), vec_set(value[1]));
                 }
                 if (n & 1)
-                    SPK_ADD(sum[2 % W], n & 2 ? spk_low(in, second) : spk_low(in, first), vec_set(value[n - 1]));
+                    SPK_ADD(sum[2 % W], spk_tap(in, unit, four, (int)n - 1), vec_set(value[n - 1]));
                 value += n;
             }
             SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] += sum[w][t];

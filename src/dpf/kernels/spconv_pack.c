@@ -32,8 +32,8 @@ const spk_table *spk_table_for(dpf_isa isa) {
     return &spk_table_c;
 }
 
-/* Distance of a tap from the first pixel of a tile, relative to the block's first channel. */
-static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, size_t ky, size_t kx) {
+/* Distance of a tap from the first pixel of a tile, relative to the block's first channel, in units. */
+static uint16_t distance(const spk_plan *p, const infer_desc *d, size_t channel, size_t ky, size_t kx) {
     const size_t shared = p->x_planes < d->size; /* then columns have phases like rows */
     size_t plane = ky % d->stride * p->x_planes + (shared ? kx % d->stride : kx);
     size_t row = ky / d->stride * p->pitch, column = shared && !p->shifts ? kx / d->stride : 0;
@@ -41,7 +41,7 @@ static int32_t distance(const spk_plan *p, const infer_desc *d, size_t channel, 
         plane += p->y_phases * p->x_planes;
         row -= SPK_ALIGN_FLOATS / 2;
     }
-    return (int32_t)(channel * p->channel_floats + plane * p->plane_floats + row + column);
+    return (uint16_t)((channel * p->channel_floats + plane * p->plane_floats + row + column) / p->unit);
 }
 
 /* Splits each group's filters into parts with about the same number of nonzeros. */
@@ -171,7 +171,8 @@ static dpf_status build(spconv **out, const infer_desc *desc, const dpf_rows *we
     spk_plan_make(&conv->plan, &conv->desc, conv->table, (double)conv->nonzero_count / (double)desc->weights, o);
     dpf_status status = DPF_OK;
     if (!conv->plan.tiles)
-        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "a window of %zu is too large to pool the output", desc->size);
+        status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "a window of %zu is too large%s", desc->size,
+                          o->pool ? " to pool the output" : "");
     else
         status = allocate(conv, err);
     if (status != DPF_OK)

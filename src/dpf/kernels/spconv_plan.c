@@ -241,8 +241,10 @@ static int fits_in_place(const search *s, const spk_plan *p) {
 
 static void try_blocks(search *s, spk_plan *p) {
     size_t channels = s->desc->channels / s->desc->groups, last = 0;
-    for (size_t blocks = 1; blocks <= channels; blocks = blocks < 8 ? blocks + 1 : blocks + blocks / 8) {
+    const size_t most = SPK_MOST_DISTANCE * p->unit / p->channel_floats;
+    for (size_t blocks = 1; most && blocks <= channels; blocks = blocks < 8 ? blocks + 1 : blocks + blocks / 8) {
         size_t block = s->options->block ? min_size(s->options->block, channels) : (channels + blocks - 1) / blocks;
+        block = min_size(block, most);
         if (block == last)
             continue;
         last = p->block = block;
@@ -251,7 +253,7 @@ static void try_blocks(search *s, spk_plan *p) {
         if (fits_in_place(s, p)) {
             spk_plan q = *p;
             q.in_place = 1;
-            q.plane_floats = q.channel_floats = s->desc->width;
+            q.unit = q.plane_floats = q.channel_floats = s->desc->width;
             consider(s, &q);
         }
     }
@@ -275,7 +277,9 @@ static void try_rows(search *s, spk_plan *p) {
             const size_t read = round_down(p->reach * p->pitch, s->table->vector) + p->tile * s->table->vector;
             p->plane_floats = round_up(max_size(p->plane_floats + wrapped, read), s->table->vector);
         }
-        p->slack = p->pitch % s->table->vector || wrapped || (p->x_planes < s->desc->size && !p->shifts);
+        const int unaligned = p->x_planes < s->desc->size && !p->shifts;
+        p->unit = unaligned ? 1 : unit_of(s->table);
+        p->slack = p->pitch % s->table->vector || wrapped || unaligned;
         p->channel_floats =
             (p->y_phases + p->moved) * p->x_planes * p->plane_floats + (p->slack ? s->table->vector : 0);
         try_blocks(s, p);

@@ -72,6 +72,7 @@ static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_
                    .segments = conv->segments + tile->segment,
                    .segment_count = tile->segments,
                    .pool = conv->pool ? conv->plan.pitch : 0,
+                   .unit = conv->plan.unit * sizeof(float),
                    .shifts = conv->plan.shifts};
     if (job.post == DPF_LINEAR_ACT && tile->places) {
         job.place = conv->places + tile->place;
