@@ -266,6 +266,23 @@ static void test_every_tile(void **unused) {
     }
 }
 
+/* Windows so large that a block of channels is limited by what distances reach, or a single channel is beyond it. */
+static void test_far_taps(void **unused) {
+    (void)unused;
+    enum { FAR = 31, TOO_FAR = 260 };
+    const dpf_conv_shape far = {1, 64, 8, 8, 3, FAR, 1, FAR / 2, 1};
+    const dpf_conv_shape too_far = {1, 1, 8, 8, 1, TOO_FAR, 1, TOO_FAR / 2, 1};
+    float *x = fill(64 * 8 * 8), *w = fill(3 * 64 * FAR * FAR);
+    prune(w, 3 * 64 * FAR * FAR, 0.1);
+    for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++)
+        run_one(&far, DPF_LINEAR_ACT, x, w, NULL, (spconv_options){.isa_set = 1, .isa = isa, .block = 64}, 0);
+    spconv *conv;
+    assert_int_equal(spconv_new(&conv, &too_far, DPF_LINEAR_ACT, w, NULL, NULL, NULL), DPF_ERR_UNSUPPORTED);
+    assert_null(conv);
+    free(x);
+    free(w);
+}
+
 /* The way to reach columns is the one that was asked for, where the instruction set has it. */
 static void test_columns(void **unused) {
     (void)unused;
@@ -452,7 +469,8 @@ int main(void) {
         cmocka_unit_test(test_activations),   cmocka_unit_test(test_activation_range),
         cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_rows),
         cmocka_unit_test(test_refresh),       cmocka_unit_test(test_bad_shapes),
-        cmocka_unit_test(test_columns),       cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_far_taps),      cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
