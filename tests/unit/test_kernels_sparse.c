@@ -276,6 +276,11 @@ static void test_far_taps(void **unused) {
     prune(w, 3 * 64 * FAR * FAR, 0.1);
     for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++)
         run_one(&far, DPF_LINEAR_ACT, x, w, NULL, (spconv_options){.isa_set = 1, .isa = isa, .block = 64}, 0);
+    for (dpf_conv_shape s = {1, 2, 20, 20, 3, 15, 1, 7, 1}; s.size < 20; s.size++) /* sums move by up to a vector */
+        for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++) {
+            const spconv_options o = {.isa_set = 1, .isa = isa, .columns = SPCONV_COLUMNS_SHIFTED};
+            run_one(&s, DPF_LINEAR_ACT, x, w, NULL, o, 0);
+        }
     spconv *conv;
     assert_int_equal(spconv_new(&conv, &too_far, DPF_LINEAR_ACT, w, NULL, NULL, NULL), DPF_ERR_UNSUPPORTED);
     assert_null(conv);

@@ -313,6 +313,11 @@ static void try_shifts(search *s, spk_plan p, size_t even) {
     }
 }
 
+/* Sums can be moved back by a whole vector in one go, not by more. */
+static size_t most_shifts(const spk_table *table) {
+    return table->shifts ? table->vector : 0;
+}
+
 /* Strips of each number, as even as can be, and each way to reach columns. */
 static void try_strips(search *s, spk_plan *p) {
     const infer_desc *d = s->desc;
@@ -322,7 +327,7 @@ static void try_strips(search *s, spk_plan *p) {
         next = strips < most ? min_size(next, most) : next; /* the narrowest are always tried */
         size_t even = (d->out_w + strips - 1) / strips;
         p->strips = strips;
-        if (p->reach && s->table->shifts && wants(s, SPCONV_COLUMNS_SHIFTED))
+        if (p->reach && p->reach <= most_shifts(s->table) && wants(s, SPCONV_COLUMNS_SHIFTED))
             try_shifts(s, *p, even);
         p->strip = round_up(even, p->lines == 1 ? s->table->vector : unit);
         if (p->strip == last)
