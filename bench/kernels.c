@@ -10,9 +10,10 @@
  *   -f TEXT      only shapes whose set or name contains this
  *
  * All rows of a shape come from one run in which the kernels take turns, so that a
- * busy moment hits all of them. The comparison favours dense: oneDNN keeps input and
- * output in the layout it likes best, without conversions, while the sparse kernel
- * reads and writes plain arrays and its copy of the input is timed. Weights are packed
+ * busy moment hits all of them. Each has input and output in the layout it likes best, without
+ * conversions: oneDNN in blocks of channels, the sparse kernel in plain arrays whose planes,
+ * for 1x1 layers, begin at whole vectors, as the runtime lays them out between such layers.
+ * Where the sparse kernel copies its input, that is timed. Weights are packed
  * beforehand for both; both add a bias and apply relu (leaky would exclude oneDNN's
  * Winograd, which cannot fuse it). A turn begins with an untimed run, so caches are
  * warm. Winograd is the faster of its tiles of 2x2 and 4x4. Before the timing each result is compared with oneDNN's
@@ -99,7 +100,7 @@ typedef struct blas {
 
 typedef struct sparse {
     spconv *conv;
-    float *scratch;
+    float *in, *out, *scratch;
     double pack_ms;
     spconv_info info;
 } sparse;
@@ -171,6 +172,16 @@ static void blas_new(bench *b, int threads) {
         fail("OpenBLAS", "its result is not oneDNN's");
 }
 
+/* As many floats of each plane from one pitch to another. */
+static void copy_planes(float *to, size_t to_pitch, const float *from, size_t from_pitch, size_t planes, size_t count) {
+    for (size_t i = 0; i < planes; i++)
+        memcpy(to + i * to_pitch, from + i * from_pitch, count * sizeof *to);
+}
+
+static void sparse_run(const sparse *s) {
+    spconv_run(s->conv, s->in, s->out, s->scratch);
+}
+
 static void sparse_new(bench *b, size_t i, const options *o) {
     sparse *s = &b->sparse[i];
     double density = 1 - o->sparsity[i] / 100;
@@ -178,14 +189,22 @@ static void sparse_new(bench *b, size_t i, const options *o) {
     dpf_error err;
     for (size_t k = 0; k < b->weight_count; k++)
         b->weights[k] = (double)b->keep[k] < density ? b->all_weights[k] : 0;
+    const size_t channels = (size_t)b->shape.batch * (size_t)b->shape.c, area = (size_t)b->shape.h * (size_t)b->shape.w;
+    const size_t filters = (size_t)b->shape.batch * (size_t)b->shape.n, out_area = b->out_count / filters;
+    so.in_pitch = b->shape.size == 1 ? spconv_whole(area) : area;
+    so.out_pitch = b->shape.size == 1 ? spconv_whole(out_area) : out_area;
+    s->in = floats(channels * so.in_pitch);
+    s->out = floats(filters * so.out_pitch);
+    copy_planes(s->in, so.in_pitch, b->source, area, channels, area);
     double start = now_ms();
     if (spconv_new(&s->conv, &b->shape, DPF_RELU, b->weights, b->bias, &so, &err) != DPF_OK)
         fail("sparse convolution", err.text);
     s->pack_ms = now_ms() - start;
     s->scratch = floats(spconv_scratch(s->conv));
     spconv_get_info(s->conv, &s->info);
-    memset(b->out, 0xff, b->out_count * sizeof *b->out);
-    spconv_run(s->conv, b->source, b->out, s->scratch);
+    memset(s->out, 0xff, filters * so.out_pitch * sizeof *s->out);
+    sparse_run(s);
+    copy_planes(b->out, out_area, s->out, so.out_pitch, filters, out_area);
     onednn_result(&b->onednn[DIRECT], b->weights, b->want);
     if (!(difference(b->out, b->want, b->out_count) <= TOLERANCE))
         fail("sparse convolution", "its result is not oneDNN's");
@@ -225,6 +244,8 @@ static void bench_free(bench *b) {
     for (size_t i = 0; i < SPARSITIES; i++) {
         spconv_free(b->sparse[i].conv);
         free(b->sparse[i].scratch);
+        free(b->sparse[i].in);
+        free(b->sparse[i].out);
     }
     dense_call_free(b->blas.call);
     dense_free(b->blas.dense);
@@ -242,7 +263,7 @@ static void slot_run(bench *b, size_t i) {
     else if (i == OPENBLAS)
         dense_call_run(b->blas.call);
     else
-        spconv_run(b->sparse[i - DENSE_KINDS].conv, b->source, b->out, b->sparse[i - DENSE_KINDS].scratch);
+        sparse_run(&b->sparse[i - DENSE_KINDS]);
 }
 
 static void measure(bench *b, const options *o) {

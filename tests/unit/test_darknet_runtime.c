@@ -234,6 +234,12 @@ static const char *const small[] = {
     NET(28, 28, 1)
         CONV(32, 3, 1, "activation=leaky") "[connected]\noutput=117\n[detection]\nclasses=3\ncoords=4\nnum=2\n"
                                            "side=3\nsoftmax=1\nsqrt=1\n",
+    NET(26, 26, 3) CONV(24, 3, 2, "activation=leaky") CONV(32, 1, 1, "activation=leaky")
+        CONV(32, 3, 1, "batch_normalize=1\nactivation=leaky")
+            CONV(32, 1, 1, "activation=linear") "[shortcut]\nfrom=-3\nactivation=leaky\n" CONV(
+                18, 1, 1, "activation=linear") "[yolo]\nmask=0,1\nanchors=10,14,23,27\nclasses=4\nnum=2\n"
+                                               "[route]\nlayers=4\n" CONV(8, 1, 1,
+                                                                          "activation=leaky") "[upsample]\nstride=2\n",
     NET(64, 64, 3) CONV(32, 3, 2, "activation=leaky")
         CONV(24, 1, 1, "activation=linear") "[yolo]\nmask=1,2,3\nanchors=10,14,23,27,37,58,81,82\nclasses=3\nnum=4\n",
 };

@@ -287,16 +287,17 @@ static void test_own_winograd(void **unused) {
     check_all(DENSE_WINOGRAD);
 }
 
-static void check_relayout(const int shape[4], size_t from, size_t to, int threads) {
+static void check_relayout(const int shape[4], size_t from, size_t gap, size_t to, int threads) {
     uint64_t seed = 3;
     size_t batch = (size_t)shape[0], c = (size_t)shape[1], area = (size_t)shape[2] * (size_t)shape[3];
-    size_t nin = dense_floats(batch, c, area, from), nout = dense_floats(batch, c, area, to);
+    const size_t pitch = area + gap; /* of planes, where they are plain */
+    size_t nin = dense_floats(batch, c, pitch, from), nout = dense_floats(batch, c, area, to);
     float *in = random_floats(nin, &seed), *out = guarded(nout);
     dense *d;
     dense_call *call;
     dense_info info;
     dpf_error err;
-    dpf_status status = dense_relayout_new(&d, shape, from, to, threads, &err);
+    dpf_status status = dense_relayout_new(&d, shape, from, pitch, to, threads, &err);
 #ifdef DPF_NO_DNNL
     assert_int_equal(status, DPF_ERR_UNSUPPORTED); /* nothing asks for it there: all arrays are plain */
     release(in, nin);
@@ -310,7 +311,7 @@ static void check_relayout(const int shape[4], size_t from, size_t to, int threa
     assert_int_equal(dense_call_new(&call, d, in, out, scratch, &err), DPF_OK);
     assert_int_equal(dense_call_run(call), DPF_OK);
     for (size_t i = 0; i < batch * c * area; ++i)
-        assert_true(out[place(i, c, area, to)] == in[place(i, c, area, from)]);
+        assert_true(out[place(i, c, area, to)] == in[gap ? i / area * pitch + i % area : place(i, c, area, from)]);
     dense_call_free(call);
     dense_free(d);
     release(in, nin);
@@ -326,7 +327,9 @@ static void test_relayout(void **unused) {
         for (size_t a = 0; a < 4; ++a)
             for (size_t b = 0; b < 4; ++b)
                 if (lanes[a] != lanes[b])
-                    check_relayout(sizes[i], lanes[a], lanes[b], 1 + (int)(a + b) % 2);
+                    check_relayout(sizes[i], lanes[a], 0, lanes[b], 1 + (int)(a + b) % 2);
+        for (size_t b = 0; b < 4; ++b)
+            check_relayout(sizes[i], 1, 13, lanes[b], 2);
     }
 }
 

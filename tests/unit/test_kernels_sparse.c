@@ -124,6 +124,40 @@ static void run_one(const dpf_conv_shape *s, dpf_activation act, const float *x,
     spconv_free(conv);
 }
 
+/* With gaps between the planes of input and output, of any width; those of the output are left alone but for what a
+ * 1x1 layer may overwrite, up to spconv_whole. */
+static void run_wide(const dpf_conv_shape *s, const float *x, const float *w, spconv_options o, size_t in_gap,
+                     size_t out_gap) {
+    const size_t area = (size_t)s->h * (size_t)s->w, planes = (size_t)s->batch * (size_t)s->c;
+    const size_t filters = (size_t)s->batch * (size_t)s->n, pixels = out_count(s, o.pool) / filters;
+    spconv *conv = NULL;
+    dpf_error err;
+    o.in_pitch = area + in_gap;
+    o.out_pitch = pixels + out_gap;
+    assert_int_equal(spconv_new(&conv, s, DPF_LEAKY, w, NULL, &o, &err), DPF_OK);
+    guarded in = guarded_new(planes * o.in_pitch, 0), out = guarded_new(filters * o.out_pitch, 0);
+    guarded scratch = guarded_new(spconv_scratch(conv), 0);
+    float *dense = malloc(filters * pixels * sizeof *dense);
+    assert_non_null(dense);
+    for (size_t i = 0; i < planes * o.in_pitch; i++)
+        in.at[i] = i % o.in_pitch < area ? x[i / o.in_pitch * area + i % o.in_pitch] : NAN;
+    for (size_t i = 0; i < filters * o.out_pitch; i++)
+        out.at[i] = 7;
+    spconv_run(conv, in.at, out.at, scratch.at);
+    const size_t may = s->size == 1 && s->stride == 1 && !s->pad ? spconv_whole(pixels) : pixels;
+    for (size_t i = 0; i < filters * o.out_pitch; i++)
+        if (i % o.out_pitch < pixels)
+            dense[i / o.out_pitch * pixels + i % o.out_pitch] = out.at[i];
+        else if (i % o.out_pitch >= may)
+            assert_true(out.at[i] == 7);
+    compare(s, DPF_LEAKY, x, w, NULL, dense, o.pool, dpf_isa_name(o.isa));
+    free(dense);
+    guarded_check_free(&in);
+    guarded_check_free(&out);
+    guarded_check_free(&scratch);
+    spconv_free(conv);
+}
+
 /* Weights that come without their zeros give the same bits; of a wrong size they are refused. */
 static void test_rows(void **unused) {
     (void)unused;
@@ -230,6 +264,41 @@ static void test_random_shapes(void **unused) {
         s.h = s.size + (int)below(24);
         s.w = s.size + (int)below(40);
         run_case(s, DPF_RELU, uniform(), 1);
+    }
+}
+
+static void test_wide(void **unused) {
+    (void)unused;
+    static const dpf_conv_shape cases[] = {{1, 24, 13, 13, 9, 1, 1, 0, 1}, {2, 24, 7, 7, 6, 1, 1, 0, 2},
+                                           {3, 8, 13, 11, 6, 3, 1, 1, 1},  {1, 6, 14, 14, 5, 3, 2, 1, 1},
+                                           {1, 5, 12, 18, 4, 3, 1, 1, 1},  {1, 6, 9, 10, 4, 1, 1, 1, 1}};
+    static const size_t gaps[] = {0, 1, 7, 15, 16, 40};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const dpf_conv_shape *s = &cases[i];
+        const size_t area = (size_t)s->h * (size_t)s->w, pixels = out_count(s, 0) / (size_t)s->batch / (size_t)s->n;
+        const size_t weights = (size_t)s->n * (size_t)(s->c / s->groups) * (size_t)s->size * (size_t)s->size;
+        float *x = fill((size_t)s->batch * (size_t)s->c * area), *w = fill(weights);
+        prune(w, weights, 0.4);
+        for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++) {
+            const size_t whole_in = spconv_whole(area) - area, whole_out = spconv_whole(pixels) - pixels;
+            spconv_options o = {.isa_set = 1, .isa = isa, .threads = 2};
+            run_wide(s, x, w, o, whole_in, whole_out);
+            run_wide(s, x, w, o, whole_in, 0);
+            run_wide(s, x, w, o, 0, whole_out);
+            run_wide(s, x, w, o, whole_in + 16, whole_out + 16);
+            for (o.tile = 1; o.tile < 12; o.tile += 3)
+                run_wide(s, x, w, o, gaps[below(6)], gaps[below(6)]);
+            o = (spconv_options){.isa_set = 1, .isa = isa, .pool = 1};
+            if (spconv_can_pool(s))
+                run_wide(s, x, w, o, 5, 3);
+        }
+        spconv *conv;
+        spconv_options o = {.in_pitch = area - 1};
+        assert_int_equal(spconv_new(&conv, s, DPF_LEAKY, w, NULL, &o, NULL), DPF_ERR_ARGUMENT);
+        o = (spconv_options){.out_pitch = pixels - 1};
+        assert_int_equal(spconv_new(&conv, s, DPF_LEAKY, w, NULL, &o, NULL), DPF_ERR_ARGUMENT);
+        free(x);
+        free(w);
     }
 }
 
@@ -474,8 +543,8 @@ int main(void) {
         cmocka_unit_test(test_activations),   cmocka_unit_test(test_activation_range),
         cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_rows),
         cmocka_unit_test(test_refresh),       cmocka_unit_test(test_bad_shapes),
-        cmocka_unit_test(test_far_taps),      cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_far_taps),      cmocka_unit_test(test_wide),
+        cmocka_unit_test(test_columns),       cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

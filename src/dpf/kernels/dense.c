@@ -99,8 +99,16 @@ dpf_status dense_new(dense **out, const dense_shape *s, dpf_activation act, cons
     return DPF_OK;
 }
 
-dpf_status dense_relayout_new(dense **out, const int shape[4], size_t lanes_in, size_t lanes_out, int threads,
-                              dpf_error *err) {
+int dense_can_relayout(void) {
+#ifndef DPF_NO_DNNL
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+dpf_status dense_relayout_new(dense **out, const int shape[4], size_t lanes_in, size_t pitch_in, size_t lanes_out,
+                              int threads, dpf_error *err) {
     *out = NULL;
     dense *d = calloc(1, sizeof *d);
     if (!d)
@@ -108,9 +116,10 @@ dpf_status dense_relayout_new(dense **out, const int shape[4], size_t lanes_in, 
     d->threads = threads > 0 ? threads : 1;
     d->act = DPF_LINEAR_ACT;
 #ifndef DPF_NO_DNNL
-    dpf_status status = dense_dnnl_relayout(d, shape, lanes_in, lanes_out, err);
+    dpf_status status = dense_dnnl_relayout(d, shape, lanes_in, pitch_in, lanes_out, err);
 #else
     (void)shape;
+    (void)pitch_in;
     dpf_status status =
         dpf_fail(err, DPF_ERR_UNSUPPORTED, "conversion between %zu and %zu lanes needs oneDNN", lanes_in, lanes_out);
 #endif

@@ -67,10 +67,12 @@ typedef struct dense_info {
 dpf_status dense_new(dense **out, const dense_shape *shape, dpf_activation act, const float *weights, const float *bias,
                      int threads, dense_kind kind, dpf_error *err);
 
-/* Copies an array of that shape from one layout to another. */
-dpf_status dense_relayout_new(dense **out, const int shape[4], size_t lanes_in, size_t lanes_out, int threads,
-                              dpf_error *err);
-void dense_free(dense *d); /* NULL is allowed */
+/* Copies an array of that shape from one layout to another. pitch_in: floats from plane to plane of the input where
+ * lanes_in is 1, at least height * width. */
+dpf_status dense_relayout_new(dense **out, const int shape[4], size_t lanes_in, size_t pitch_in, size_t lanes_out,
+                              int threads, dpf_error *err);
+int dense_can_relayout(void); /* 0: built without oneDNN, which does it */
+void dense_free(dense *d);    /* NULL is allowed */
 void dense_get_info(const dense *d, dense_info *out);
 
 /* Floats of an array in a layout; 0 when that is more than a size_t counts. */

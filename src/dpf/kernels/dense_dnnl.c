@@ -113,6 +113,14 @@ static int array_md(dnnl_memory_desc_t *md, const int shape[4], size_t lanes) {
     return tag != dnnl_format_tag_undef && dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32, tag) == dnnl_success;
 }
 
+/* A plain array whose planes are `pitch` floats apart. */
+static int planes_md(dnnl_memory_desc_t *md, const int shape[4], size_t pitch) {
+    const dnnl_dim_t plane = (dnnl_dim_t)pitch;
+    dnnl_dims_t dims = {shape[0], shape[1], shape[2], shape[3]};
+    dnnl_dims_t strides = {plane * shape[1], plane, shape[3], 1};
+    return dnnl_memory_desc_init_by_strides(md, 4, dims, dnnl_f32, strides) == dnnl_success;
+}
+
 /* oneDNN's word for an activation; 0 when it has none that is the same function. */
 static int eltwise(dpf_activation act, dnnl_alg_kind_t *kind, float *alpha, float *beta) {
     *alpha = *beta = 0;
@@ -342,7 +350,8 @@ dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], d
     return DPF_OK;
 }
 
-dpf_status dense_dnnl_relayout(dense *d, const int shape[4], size_t lanes_in, size_t lanes_out, dpf_error *err) {
+dpf_status dense_dnnl_relayout(dense *d, const int shape[4], size_t lanes_in, size_t pitch_in, size_t lanes_out,
+                               dpf_error *err) {
     int threads;
     dnnl_memory_desc_t from, to;
     dnnl_primitive_desc_t pd = NULL;
@@ -351,7 +360,8 @@ dpf_status dense_dnnl_relayout(dense *d, const int shape[4], size_t lanes_in, si
         return DPF_ERR_MEMORY;
     dnnl_primitive_attr_t attr = make_attributes(DPF_LINEAR_ACT);
     int good =
-        attr && array_md(&from, shape, lanes_in) && array_md(&to, shape, lanes_out) &&
+        attr && (lanes_in == 1 ? planes_md(&from, shape, pitch_in) : array_md(&from, shape, lanes_in)) &&
+        array_md(&to, shape, lanes_out) &&
         dnnl_reorder_primitive_desc_create(&pd, &from, state->engine, &to, state->engine, attr) == dnnl_success &&
         finish(d, state, pd, "oneDNN reorder ");
     omp_set_num_threads(threads);

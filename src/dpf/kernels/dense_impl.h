@@ -58,7 +58,8 @@ dpf_status dense_wino_create(dense *d, const dense_shape *s, const int out[2], d
 #ifndef DPF_NO_DNNL
 dpf_status dense_dnnl_create(dense *d, const dense_shape *s, const int out[2], dpf_activation act, const float *weights,
                              const float *bias, dense_kind kind, dpf_error *err);
-dpf_status dense_dnnl_relayout(dense *d, const int shape[4], size_t lanes_in, size_t lanes_out, dpf_error *err);
+dpf_status dense_dnnl_relayout(dense *d, const int shape[4], size_t lanes_in, size_t pitch_in, size_t lanes_out,
+                               dpf_error *err);
 #endif
 
 #endif

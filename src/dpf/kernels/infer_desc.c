@@ -53,6 +53,8 @@ dpf_status infer_desc_make(infer_desc *desc, const dpf_conv_shape *s, dpf_activa
         return dpf_fail(err, DPF_ERR_UNSUPPORTED, "convolution: activation %d is none of one value", (int)act);
     d.out_h = (d.height + 2 * d.pad - d.size) / d.stride + 1;
     d.out_w = (d.width + 2 * d.pad - d.size) / d.stride + 1;
+    d.in_pitch = d.height * d.width;
+    d.out_pitch = d.out_h * d.out_w;
     d.weights = d.filters * (d.channels / d.groups) * d.size * d.size;
     *desc = d;
     return DPF_OK;

@@ -14,7 +14,8 @@
 typedef struct infer_desc {
     size_t batch, channels, height, width, filters, size, stride, pad, groups;
     size_t out_h, out_w;
-    size_t weights; /* floats: filters * channels/groups * size * size */
+    size_t in_pitch, out_pitch; /* floats from channel to channel; made as height * width of each: no gaps */
+    size_t weights;             /* floats: filters * channels/groups * size * size */
     dpf_activation act;
 } infer_desc;
 

@@ -51,7 +51,11 @@ typedef struct spconv_options {
     size_t block; /* channels of a block, 0 = chosen */
     spconv_columns columns;
     int no_in_place; /* 1: never read the input where it lies */
-    int pool;        /* 1: of each 2 x 2 outputs only the largest is written; see spconv_can_pool */
+    /* Floats from channel to channel of input and output, at least their pixels; 0 = as many. A 1x1 layer (stride 1, no
+     * padding) with spconv_whole of them reads its input where it lies: floats behind the pixels are read then, and
+     * those of the output may be overwritten, up to spconv_whole. */
+    size_t in_pitch, out_pitch;
+    int pool; /* 1: of each 2 x 2 outputs only the largest is written; see spconv_can_pool */
 } spconv_options;
 
 typedef struct spconv_info {
@@ -69,6 +73,9 @@ typedef struct spconv_info {
     double cycles_modelled; /* cost model, processor cycles of a run on one thread */
 } spconv_info;
 
+/* `area` rounded up to whole vectors of any instruction set. */
+size_t spconv_whole(size_t area);
+
 /* Can pairs of rows and columns of the output be pooled? */
 int spconv_can_pool(const dpf_conv_shape *shape);
 
@@ -84,7 +91,8 @@ void spconv_free(spconv *conv); /* NULL is allowed */
 /* Floats of scratch for one run; align it to 64 bytes. */
 size_t spconv_scratch(const spconv *conv);
 
-/* input: batch x channels x height x width, output: batch x filters x out x out, halves of both out if pooled.
+/* input: batch x channels x height x width, output: batch x filters x out x out, halves of both out if pooled, unless
+ * options.in_pitch and out_pitch say more.
  * Fastest when input and output are 64-byte aligned; any float alignment works.
  * The result does not depend on what scratch held before; on options.threads, tile and block only as roundings do. */
 void spconv_run(const spconv *conv, const float *input, float *output, float *scratch);

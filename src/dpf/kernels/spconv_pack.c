@@ -151,6 +151,18 @@ static dpf_status allocate(spconv *conv, dpf_error *err) {
     return spk_tiles_make(conv, err);
 }
 
+/* Where the planes of input and output begin. The picture of a 1x1 layer is a single row; what lies behind it is part
+ * of it where it lies there in both. */
+static void set_pitch(infer_desc *d, const spconv_options *o) {
+    const size_t area = d->height * d->width, whole = spconv_whole(area);
+    d->in_pitch = o->in_pitch ? o->in_pitch : area;
+    d->out_pitch = o->out_pitch ? o->out_pitch : d->out_h * d->out_w / (o->pool ? 4 : 1);
+    if (d->size == 1 && d->stride == 1 && !d->pad && !o->pool) {
+        d->width = d->out_w = d->in_pitch >= whole && d->out_pitch >= whole ? whole : area;
+        d->height = d->out_h = 1;
+    }
+}
+
 static dpf_status build(spconv **out, const infer_desc *desc, const dpf_rows *weights, const float *bias,
                         const spconv_options *o, dpf_error *err) {
     order *sorted = NULL;
@@ -159,10 +171,7 @@ static dpf_status build(spconv **out, const infer_desc *desc, const dpf_rows *we
     if (!conv)
         return dpf_fail_memory(err, sizeof *conv, "a convolution");
     conv->desc = *desc;
-    if (desc->size == 1 && desc->stride == 1 && !desc->pad && !o->pool) { /* a picture is one row then */
-        conv->desc.width = conv->desc.out_w = desc->height * desc->width;
-        conv->desc.height = conv->desc.out_h = 1;
-    }
+    set_pitch(&conv->desc, o);
     conv->isa = o->isa_set ? o->isa : dpf_cpu_isa();
     conv->table = spk_table_for(conv->isa);
     conv->threads = o->threads > 1 ? o->threads : 1;
@@ -205,6 +214,10 @@ fail:
     return status;
 }
 
+size_t spconv_whole(size_t area) {
+    return (area + SPK_ALIGN_FLOATS - 1) / SPK_ALIGN_FLOATS * SPK_ALIGN_FLOATS;
+}
+
 int spconv_can_pool(const dpf_conv_shape *shape) {
     return dpf_conv_out_h(shape) % 2 == 0 && dpf_conv_out_w(shape) % 2 == 0;
 }
@@ -218,6 +231,11 @@ static dpf_status check(infer_desc *desc, const dpf_conv_shape *shape, dpf_activ
     if (status == DPF_OK && o->pool && !spconv_can_pool(shape))
         status =
             dpf_fail(err, DPF_ERR_ARGUMENT, "%zu x %zu outputs cannot be pooled in pairs", desc->out_w, desc->out_h);
+    const size_t area = status == DPF_OK ? desc->out_h * desc->out_w / (o->pool ? 4 : 1) : 0;
+    if (status == DPF_OK &&
+        ((o->in_pitch && o->in_pitch < desc->height * desc->width) || (o->out_pitch && o->out_pitch < area)))
+        status = dpf_fail(err, DPF_ERR_ARGUMENT, "planes of %zu and %zu floats do not hold %zu x %zu and %zu pixels",
+                          o->in_pitch, o->out_pitch, desc->width, desc->height, area);
     return status;
 }
 

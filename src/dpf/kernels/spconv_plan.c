@@ -232,11 +232,11 @@ static void consider(search *s, spk_plan *p) {
 static int fits_in_place(const search *s, const spk_plan *p) {
     const infer_desc *d = s->desc;
     if (s->options->no_in_place || d->size != 1 || d->stride != 1 || d->pad || d->height != 1 || p->images != 1 ||
-        d->width % max_size(s->table->vector, LINE_FLOATS))
+        d->in_pitch % LINE_FLOATS || d->in_pitch < round_up(d->width, LINE_FLOATS))
         return 0;
     size_t floats = p->tile * s->table->vector;
     size_t fair = (p->block * (floats / LINE_FLOATS + 1) + CACHE_SETS - 1) / CACHE_SETS;
-    return worst_set(d->width, floats, p->block) <= max_size(fair + 2, CACHE_WAYS);
+    return worst_set(d->in_pitch, floats, p->block) <= max_size(fair + 2, CACHE_WAYS);
 }
 
 static void try_blocks(search *s, spk_plan *p) {
@@ -253,7 +253,7 @@ static void try_blocks(search *s, spk_plan *p) {
         if (fits_in_place(s, p)) {
             spk_plan q = *p;
             q.in_place = 1;
-            q.unit = q.plane_floats = q.channel_floats = s->desc->width;
+            q.unit = q.plane_floats = q.channel_floats = s->desc->in_pitch;
             consider(s, &q);
         }
     }

@@ -35,7 +35,7 @@ static void pack_block(const spconv *conv, const spk_tile *tile, const float *in
     spk_pack pack = {.from = input,
                      .to = buffer,
                      .channels = channels,
-                     .area = d->height * d->width,
+                     .area = d->in_pitch,
                      .channel_floats = p->channel_floats,
                      .runs = conv->runs + tile->run,
                      .run_count = conv->run_count + (size_t)(tile - conv->tiles) * p->y_phases,
@@ -52,23 +52,17 @@ static void pack_block(const spconv *conv, const spk_tile *tile, const float *in
     conv->table->pack(&pack);
 }
 
-/* Floats of the output of a filter. */
-static size_t out_area(const spconv *conv) {
-    size_t area = conv->desc.out_h * conv->desc.out_w;
-    return conv->pool ? area / 4 : area;
-}
-
 /* What a job has of activation and store. */
 static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_part *part, const spk_tile *tile) {
     const infer_lines lines = infer_lines_of(conv->desc.act);
-    size_t area = out_area(conv);
+    const size_t pitch = conv->desc.out_pitch;
     spk_job job = {.partial = sums,
                    .bias = conv->bias + part->filter,
                    .slope = lines.slope,
                    .cap = lines.cap,
                    .post = lines.post,
-                   .out = output + part->filter * area,
-                   .out_pitch = area,
+                   .out = output + part->filter * pitch,
+                   .out_pitch = pitch,
                    .segments = conv->segments + tile->segment,
                    .segment_count = tile->segments,
                    .pool = conv->pool ? conv->plan.pitch : 0,
@@ -89,16 +83,16 @@ static void run_tile(const spconv *conv, const float *input, float *output, floa
                      const spk_tile *tile) {
     const infer_desc *d = &conv->desc;
     const spk_plan *p = &conv->plan;
-    size_t channels = d->channels / d->groups, area = d->height * d->width;
+    size_t channels = d->channels / d->groups;
     spk_job job = job_of(conv, output, scratch + buffer_floats(conv), part, tile);
-    const float *from = input + part->group * channels * area;
+    const float *from = input + part->group * channels * d->in_pitch;
     for (size_t b = 0; b < p->blocks; b++) {
         size_t first = b * p->block, left = channels - first;
         job.in = scratch;
         if (p->in_place)
-            job.in = from + first * area + tile->column;
+            job.in = from + first * d->in_pitch + tile->column;
         else
-            pack_block(conv, tile, from + first * area, left < p->block ? left : p->block, scratch);
+            pack_block(conv, tile, from + first * d->in_pitch, left < p->block ? left : p->block, scratch);
         job.row_count = part->block_row[b + 1] - part->block_row[b];
         job.filters = conv->filters + part->block_row[b];
         job.counts = conv->counts + part->block_row[b] * (size_t)(p->shifts + 1);
@@ -115,8 +109,8 @@ static void run_tile(const spconv *conv, const float *input, float *output, floa
 static void run_job(const spconv *conv, size_t i, const float *input, float *output, float *scratch) {
     const infer_desc *d = &conv->desc;
     const spk_plan *p = &conv->plan;
-    size_t in_floats = p->images * d->channels * d->height * d->width;
-    size_t out_floats = p->images * d->filters * out_area(conv);
+    size_t in_floats = p->images * d->channels * d->in_pitch;
+    size_t out_floats = p->images * d->filters * d->out_pitch;
     size_t jobs = conv->part_count * p->tiles, chunk = i / jobs, part = i % jobs / p->tiles, tile = i % p->tiles;
     run_tile(conv, input + chunk * in_floats, output + chunk * out_floats, scratch, &conv->parts[part],
              &conv->tiles[tile]);

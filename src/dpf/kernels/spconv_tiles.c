@@ -30,7 +30,7 @@ static size_t list_runs(const spconv *conv, const spk_tile *tile, size_t line, s
             size_t image, y = row_of_line(p, line + j, &image) * d->stride + phase; /* in the padded picture */
             ptrdiff_t from = -1;
             if (y >= d->pad && y - d->pad < d->height)
-                from = (ptrdiff_t)(image * d->channels * d->height * d->width + (y - d->pad) * d->width);
+                from = (ptrdiff_t)(image * d->channels * d->in_pitch + (y - d->pad) * d->width);
             spk_run *last = n ? &run[n - 1] : NULL;
             if (last &&
                 (from < 0 ? last->from < 0 : last->from >= 0 && last->from + (ptrdiff_t)last->rows * step == from))
@@ -57,7 +57,7 @@ static size_t list_segments(const spconv *conv, const spk_tile *tile, size_t lin
         if (y >= d->out_h)
             continue;
         size_t from = j * p->pitch;
-        size_t to = image * d->filters * d->out_h * d->out_w + y * d->out_w + tile->column;
+        size_t to = image * d->filters * d->out_pitch + y * d->out_w + tile->column;
         spk_segment *last = n ? &segments[n - 1] : NULL;
         if (last && last->from + last->count == from && last->to + last->count == to)
             last->count += (uint32_t)count;

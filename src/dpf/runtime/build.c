@@ -46,7 +46,16 @@ dpf_status rt_array_new(rt_build *b, size_t c, size_t h, size_t w, size_t lanes,
     if (!grow((void **)&m->arrays, m->array_count, &m->array_room, sizeof *m->arrays))
         return dpf_fail_memory(b->err, sizeof *m->arrays, "a plan");
     *out = m->array_count++;
-    m->arrays[*out] = (rt_array){c, h, w, lanes, floats, m->step_count, m->step_count, RT_NONE, RT_NONE, 0};
+    m->arrays[*out] = (rt_array){c, h, w, lanes, area, floats, m->step_count, m->step_count, RT_NONE, RT_NONE, 0};
+    return DPF_OK;
+}
+
+dpf_status rt_widen(rt_build *b, size_t array) {
+    rt_array *a = &b->model->arrays[array];
+    a->pitch = spconv_whole(a->h * a->w);
+    a->floats = dense_floats((size_t)b->model->batch, a->c, a->pitch, 1);
+    if (!a->floats || a->floats > SIZE_MAX / 64)
+        return rt_fail(b, DPF_ERR_RANGE, "is too large: %zu x %zu x %zu in wide planes", a->w, a->h, a->c);
     return DPF_OK;
 }
 
@@ -118,7 +127,7 @@ dpf_status rt_as(rt_build *b, size_t array, size_t lanes, size_t *out) {
     dpf_model *m = b->model;
     size_t root = m->arrays[array].source != RT_NONE ? m->arrays[array].source : array;
     for (size_t i = root; i < m->array_count; ++i)
-        if ((i == root || m->arrays[i].source == root) && m->arrays[i].lanes == lanes) {
+        if ((i == root || m->arrays[i].source == root) && m->arrays[i].lanes == lanes && !rt_is_wide(&m->arrays[i])) {
             *out = i;
             return DPF_OK;
         }
@@ -127,10 +136,12 @@ dpf_status rt_as(rt_build *b, size_t array, size_t lanes, size_t *out) {
         return make_view(b, root, lanes, out);
     RT_TRY(rt_array_new(b, a.c, a.h, a.w, lanes, out));
     rt_step *s;
-    RT_TRY(rt_step_new(b, &s, "convert", NULL, &root, 1, *out));
+    RT_TRY(rt_step_new(b, &s, "convert", lanes == a.lanes ? rt_narrow : NULL, &root, 1, *out));
     m->arrays[*out].source = root;
+    if (s->run)
+        return DPF_OK;
     const int shape[4] = {m->batch, (int)a.c, (int)a.h, (int)a.w};
-    RT_TRY(dense_relayout_new(&s->dense, shape, a.lanes, lanes, m->threads, b->err));
+    RT_TRY(dense_relayout_new(&s->dense, shape, a.lanes, a.pitch, lanes, m->threads, b->err));
     dense_info info;
     dense_get_info(s->dense, &info);
     snprintf(s->kernel, sizeof s->kernel, "%s", info.name);
@@ -142,6 +153,7 @@ dpf_status rt_as(rt_build *b, size_t array, size_t lanes, size_t *out) {
 static dpf_status build_follower(rt_build *b, const dpf_graph_layer *l, const char *what, void (*run)(const rt_run *),
                                  int in_place) {
     size_t in = rt_source(b, 0), out;
+    RT_TRY(rt_as(b, in, b->model->arrays[in].lanes, &in));
     rt_array a = b->model->arrays[in];
     size_t lanes = a.lanes;
     if (l->out_c && (size_t)l->out_c == a.c)
@@ -221,10 +233,17 @@ static dpf_status build_shortcut(rt_build *b, const dpf_graph_layer *l) {
     if (!in)
         return dpf_fail_memory(b->err, l->from_count * sizeof *in, "a plan");
     dpf_status status = DPF_OK;
-    for (size_t i = 0; i < l->from_count && !status; ++i)
-        status = rt_as(b, rt_source(b, i), lanes, &in[i]);
+    int wide = 0;
+    for (size_t i = 0; i < l->from_count && !status; ++i) {
+        in[i] = rt_source(b, i);
+        if (!same || weighted || m->arrays[in[i]].lanes != lanes) /* else wide planes will do, too */
+            status = rt_as(b, in[i], lanes, &in[i]);
+        wide |= rt_is_wide(&m->arrays[in[i]]);
+    }
     if (!status)
         status = rt_array_new(b, a.c, a.h, a.w, lanes, &out);
+    if (!status && wide && rt_wants_wide(b))
+        status = rt_widen(b, out);
     rt_step *s = NULL;
     if (!status)
         status = rt_step_new(b, &s, "shortcut", weighted ? rt_weighted_add : rt_add, in, l->from_count, out);

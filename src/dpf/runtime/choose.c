@@ -56,6 +56,11 @@ void rt_choice_free(rt_choice *choice) {
     choice->depthwise = NULL;
 }
 
+int rt_converts(const rt_build *b, const rt_conv *c, const rt_choice *choice) {
+    const rt_array *in = &b->model->arrays[c->in];
+    return in->lanes != choice->lanes_in || (rt_is_wide(in) && !choice->wide_in);
+}
+
 static double share(void) {
     return dpf_cpu_wide() ? WIDE_SHARE : 1;
 }
@@ -84,9 +89,16 @@ static int simple_shape(const rt_build *b, const rt_conv *c, dpf_conv_shape *sha
 
 static dpf_status make_sparse(rt_build *b, const rt_conv *c, rt_choice *out, double *cycles) {
     dpf_conv_shape shape;
-    const spconv_options options = {.threads = b->model->threads, .pool = c->pool};
+    const rt_array *in = &b->model->arrays[c->in];
+    spconv_options options = {.threads = b->model->threads, .pool = c->pool};
     if (!simple_shape(b, c, &shape))
         return DPF_ERR_UNSUPPORTED;
+    out->wide_in = rt_is_wide(in);
+    out->wide_out = c->wide;
+    if (out->wide_in)
+        options.in_pitch = in->pitch;
+    if (out->wide_out)
+        options.out_pitch = spconv_whole((size_t)c->l->out_h * (size_t)c->l->out_w);
     RT_TRY(b->rows ? spconv_new_rows(&out->sparse, &shape, c->act, b->rows, c->bias, &options, b->err)
                    : spconv_new(&out->sparse, &shape, c->act, c->w, c->bias, &options, b->err));
     spconv_info info;
@@ -219,7 +231,7 @@ static dpf_status make(rt_build *b, const rt_conv *c, candidate kind, rt_choice 
         cycles = dense_cycles(b, c, kind);
     }
     const size_t lanes = b->model->arrays[c->in].lanes;
-    if (lanes != out->lanes_in)
+    if (rt_converts(b, c, out))
         cycles += share() * RELAYOUT_CYCLES * floats_of(b, c, 0);
     if (lanes == 1 && out->lanes_out != 1) /* what is plain now probably shall be again */
         cycles += share() * RELAYOUT_CYCLES * floats_of(b, c, 1) / (out->pooled ? 4 : 1);

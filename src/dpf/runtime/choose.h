@@ -14,6 +14,7 @@ typedef struct rt_conv {
     const float *w, *bias; /* folded; w is unused where the weights are in rt_build's rows */
     size_t nonzeros;
     size_t in; /* array of the input, as it is */
+    int wide;  /* 1: the planes of the output may be wide */
     int pool;  /* 1: nobody but a maxpool of 2 x 2 reads the output, so that a kernel may do that, too */
 } rt_conv;
 
@@ -23,6 +24,7 @@ typedef struct rt_choice {
     spconv *sparse;
     depthwise *depthwise;
     size_t lanes_in, lanes_out, scratch, bytes;
+    int wide_in, wide_out;     /* 1: planes of the input, in the layout that it has, or of the output are wide */
     dpf_activation waiting;    /* what is left to the maxpool that follows; DPF_LINEAR_ACT: nothing */
     int pooled;                /* 1: the kernel does the maxpool */
     char kernel[64], why[160]; /* as in rt_step */
@@ -30,6 +32,8 @@ typedef struct rt_choice {
 
 /* Makes what may serve and keeps the cheapest, by the model's options. On failure *out holds nothing. */
 dpf_status rt_choose(rt_build *b, const rt_conv *conv, rt_choice *out);
+/* Does the input need a conversion? */
+int rt_converts(const rt_build *b, const rt_conv *conv, const rt_choice *choice);
 void rt_choice_free(rt_choice *choice); /* safe on a zeroed struct, and twice */
 
 /* tune.c: milliseconds of a run of each on this machine, with the conversion that its input needs; the least of

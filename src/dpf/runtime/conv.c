@@ -56,8 +56,12 @@ static dpf_status make_step(rt_build *b, const rt_conv *conv, rt_choice *c) {
     const dpf_graph_layer *l = conv->l;
     const size_t side = c->pooled ? 2 : 1;
     size_t in, out;
-    RT_TRY(rt_as(b, conv->in, c->lanes_in, &in));
+    in = conv->in;
+    if (rt_converts(b, conv, c))
+        RT_TRY(rt_as(b, conv->in, c->lanes_in, &in));
     RT_TRY(rt_array_new(b, (size_t)l->out_c, (size_t)l->out_h / side, (size_t)l->out_w / side, c->lanes_out, &out));
+    if (c->wide_out)
+        RT_TRY(rt_widen(b, out));
     rt_step *s;
     RT_TRY(rt_step_new(b, &s, "convolutional", NULL, &in, 1, out));
     s->multiply_adds = (double)b->model->batch * l->multiply_adds;
@@ -117,6 +121,47 @@ static int feeds_pool(const rt_build *b) {
     return 1;
 }
 
+/* Shortcuts of two layers of one size add them value by value. */
+static int adds_equal(const dpf_graph *g, const dpf_graph_layer *l) {
+    if (l->from_count != 2 || l->opaque > 0 || l->from[0] < 0 || l->from[1] < 0)
+        return 0;
+    const dpf_graph_layer *a = &g->layers[l->from[0]], *b = &g->layers[l->from[1]];
+    return a->out_c == b->out_c && a->out_h == b->out_h && a->out_w == b->out_w;
+}
+
+/* Can all that read the output of `layer` do with wide planes? *gains is set to 1 where one of them is faster. */
+static int readers_take_wide(const rt_build *b, size_t layer, int *gains) {
+    const dpf_graph *g = b->model->graph;
+    if (rt_is_output(b->model, layer))
+        return 0;
+    for (size_t i = layer + 1; i < g->count; ++i) {
+        const dpf_graph_layer *l = &g->layers[i];
+        int reads = 0;
+        for (size_t k = 0; k < l->from_count; ++k)
+            reads |= l->from[k] == (int)layer;
+        if (!reads)
+            continue;
+        if (l->type == DPF_CONVOLUTIONAL)
+            *gains |= l->size == 1 && l->stride == 1 && !l->pad;
+        else if (l->type == DPF_SHORTCUT && adds_equal(g, l))
+            *gains = 1;
+        else if (l->type == DPF_ROUTE && l->from_count == 1 && l->route_groups == 1) { /* another name for it */
+            if (!readers_take_wide(b, i, gains))
+                return 0;
+        } else
+            return 0;
+    }
+    return 1;
+}
+
+int rt_wants_wide(const rt_build *b) {
+    const dpf_graph_layer *l = &b->model->graph->layers[b->index];
+    const size_t area = (size_t)l->out_h * (size_t)l->out_w, whole = spconv_whole(area);
+    int gains = 0;
+    return whole != area && whole <= 2 * area && dense_can_relayout() && readers_take_wide(b, b->index, &gains) &&
+           gains;
+}
+
 dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *layer) {
     dpf_graph_layer own = *layer, *l = &own;
     float *w, *bias;
@@ -132,6 +177,7 @@ dpf_status rt_build_convolution(rt_build *b, const dpf_graph_layer *layer) {
     for (size_t i = 0; i < l->weights && !b->rows; ++i)
         conv.nonzeros += w[i] != 0;
     conv.pool = !channels && feeds_pool(b);
+    conv.wide = !channels && rt_wants_wide(b);
     dpf_status status = rt_choose(b, &conv, &chosen);
     if (!status)
         status = make_step(b, &conv, &chosen);

@@ -29,15 +29,21 @@
 #define RT_MOST_DENSITY 0.75 /* of weights that sparse kernels may win with */
 
 /* An array: batch x c x h x w in a layout of kernels/dense.h; h = w = 1 where Darknet keeps
- * no picture. */
+ * no picture. Planes of a plain array (lanes = 1) may be wide: the next one begins at a whole
+ * vector, so that a sparse 1x1 convolution can read them where they lie. */
 typedef struct rt_array {
     size_t c, h, w, lanes;
+    size_t pitch;       /* floats from plane to plane of a plain array: h * w, or spconv_whole of it where wide */
     size_t floats;      /* of the whole batch, lanes rounded up */
     size_t first, last; /* steps between which its memory is taken */
     size_t share;       /* the array whose memory it uses, or RT_NONE: its own */
     size_t source;      /* the array it is a copy of in another layout, or RT_NONE */
     size_t offset;      /* floats, in the arena */
 } rt_array;
+
+static inline int rt_is_wide(const rt_array *a) {
+    return a->pitch != a->h * a->w;
+}
 
 typedef struct rt_step rt_step;
 
@@ -124,7 +130,12 @@ dpf_status rt_build_all(dpf_model *model, rt_parameters *parameters, dpf_error *
 dpf_status rt_fail(const rt_build *b, dpf_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A new array, or the number of its source in another layout. */
 dpf_status rt_array_new(rt_build *b, size_t c, size_t h, size_t w, size_t lanes, size_t *out);
-/* The array in that layout: itself, an earlier conversion, or a new step that converts. */
+/* Makes the planes of a new plain array wide. */
+dpf_status rt_widen(rt_build *b, size_t array);
+/* Is it worth while to write the output of the layer at hand in wide planes? Its readers are convolutions and
+ * shortcuts then, which can do with them, and one of them is a 1x1 convolution or a shortcut. */
+int rt_wants_wide(const rt_build *b);
+/* The array in that layout, without gaps between planes: itself, an earlier conversion, or a new step that converts. */
 dpf_status rt_as(rt_build *b, size_t array, size_t lanes, size_t *out);
 /* A new step; its arrays of inputs are copied. The pointer holds until the next one. */
 dpf_status rt_step_new(rt_build *b, rt_step **out, const char *what, void (*run)(const rt_run *), const size_t *in,
@@ -158,6 +169,7 @@ dpf_status rt_plan_memory(dpf_model *model, dpf_error *err);
 
 /* The functions of the steps: steps_*.c. All threads of a run call them together; what they share out is in
  * `omp for` loops, each of which ends when all are through. */
+void rt_narrow(const rt_run *r);     /* wide planes into an array without gaps */
 void rt_take_input(const rt_run *r); /* the first input into the output, where they are not one */
 void rt_maxpool(const rt_run *r);
 size_t rt_maxpool_scratch(const rt_array *in); /* floats that each thread needs */

@@ -34,6 +34,14 @@ void rt_take_input(const rt_run *r) {
             memcpy(r->out + i * CHUNK, r->in[0] + i * CHUNK, chunk_size(floats, i) * sizeof *r->out);
 }
 
+void rt_narrow(const rt_run *r) {
+    const rt_array *in = &r->model->arrays[r->step->in[0]];
+    const size_t area = in->h * in->w;
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < (size_t)r->model->batch * in->c; ++i)
+        memcpy(r->out + i * area, r->in[0] + i * in->pitch, area * sizeof *r->out);
+}
+
 static void activate(const rt_run *r, dpf_activation act) {
     const size_t floats = act == DPF_LINEAR_ACT ? 0 : out_floats(r);
 #pragma omp for schedule(static)
@@ -43,20 +51,27 @@ static void activate(const rt_run *r, dpf_activation act) {
 
 /* --- shortcuts ---------------------------------------------------------------------- */
 
+static void add_floats(const dpf_graph_layer *l, const float *a, const float *b, float *to, size_t count) {
+    const int vectors = l->activation == DPF_LINEAR_ACT || l->activation == DPF_RELU || l->activation == DPF_LEAKY;
+    dpf_plane_ops()->add(a, b, to, count, l->alpha, l->beta, vectors ? l->activation : DPF_LINEAR_ACT);
+    if (!vectors)
+        dpf_activate_array(to, count, l->activation, 1);
+}
+
 static void add_equal(const rt_run *r) {
     const dpf_graph_layer *l = r->step->layer;
-    const plane_ops *ops = dpf_plane_ops();
-    size_t floats = out_floats(r);
-    int vectors = l->activation == DPF_LINEAR_ACT || l->activation == DPF_RELU || l->activation == DPF_LEAKY;
+    const rt_array *a = &r->model->arrays[r->step->in[0]], *b = &r->model->arrays[r->step->in[1]];
+    const rt_array *to = &r->model->arrays[r->step->out];
+    const size_t floats = out_floats(r), area = to->h * to->w;
+    if (a->pitch == to->pitch && b->pitch == to->pitch) {
 #pragma omp for schedule(static)
-    for (size_t i = 0; i < chunk_count(floats); ++i) {
-        float *to = r->out + i * CHUNK;
-        size_t n = chunk_size(floats, i);
-        ops->add(r->in[0] + i * CHUNK, r->in[1] + i * CHUNK, to, n, l->alpha, l->beta,
-                 vectors ? l->activation : DPF_LINEAR_ACT);
-        if (!vectors)
-            dpf_activate_array(to, n, l->activation, 1);
+        for (size_t i = 0; i < chunk_count(floats); ++i)
+            add_floats(l, r->in[0] + i * CHUNK, r->in[1] + i * CHUNK, r->out + i * CHUNK, chunk_size(floats, i));
+        return;
     }
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < (size_t)r->model->batch * to->c; ++i)
+        add_floats(l, r->in[0] + i * a->pitch, r->in[1] + i * b->pitch, r->out + i * to->pitch, area);
 }
 
 /* Of different sizes: every stride-th pixel of the larger, as many channels as both have. */

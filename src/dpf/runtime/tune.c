@@ -45,13 +45,15 @@ static double now_ms(void) {
 static dpf_status prepare(rt_build *b, const rt_conv *c, const rt_choice *choice, bench *t) {
     const dpf_model *m = b->model;
     const rt_array *a = &m->arrays[c->in];
-    const size_t batch = (size_t)m->batch, area = a->h * a->w;
-    const size_t out_area = (size_t)c->l->out_h * (size_t)c->l->out_w;
+    const size_t batch = (size_t)m->batch;
+    const size_t area = choice->wide_in ? a->pitch : a->h * a->w;
+    const size_t pixels = (size_t)c->l->out_h * (size_t)c->l->out_w;
+    const size_t out_area = choice->wide_out ? spconv_whole(pixels) : pixels;
     const int shape[4] = {m->batch, (int)a->c, (int)a->h, (int)a->w};
     size_t scratch = choice->scratch, in = dense_floats(batch, a->c, area, choice->lanes_in), convert = 0;
     dense_info info;
-    if (a->lanes != choice->lanes_in) {
-        RT_TRY(dense_relayout_new(&t->relayout, shape, a->lanes, choice->lanes_in, m->threads, b->err));
+    if (rt_converts(b, c, choice)) {
+        RT_TRY(dense_relayout_new(&t->relayout, shape, a->lanes, a->pitch, choice->lanes_in, m->threads, b->err));
         dense_get_info(t->relayout, &info);
         convert = a->floats;
         scratch = info.scratch > scratch ? info.scratch : scratch;
