@@ -202,7 +202,7 @@ VEC_INLINE const float *spk_tap(const float *in, size_t unit, uint64_t four, int
  * What limits it are loads, so four nonzeros share one for their distances and one for their weights; and distances
  * are loaded four nonzeros ahead, since loads are begun in the order of the program: a vector's would wait for its
  * address, and all behind it with it. */
-VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
+VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const int between) {
     const uint16_t *distance = job->distances;
     const size_t unit = job->unit;
     const float *value = job->values, *in = job->in;
@@ -214,7 +214,7 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
         const size_t filter = job->filters[i];
         float *partial = job->partial + filter * (size_t)T * VEC_FLOATS;
         vec sum[4][SPK_MAX_TILE];
-        if (job->first) {
+        if (job->first && !between) {
             const vec bias = vec_set(job->bias[filter]);
             SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = bias;
         } else {
@@ -247,17 +247,17 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
                 value += n;
             }
             SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] += sum[w][t];
-            if (!SPK_CAN_SHIFT || shift == job->shifts)
+            if (!SPK_CAN_SHIFT || between || shift == job->shifts)
                 break;
             SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (vec){0};
             SPK_UNROLL for (int t = T - 1; t >= 0; t--) sum[0][t] = SPK_UP(sum[0][t], t ? sum[0][t - 1] : (vec){0});
         }
-        if (SPK_CAN_SHIFT && job->shifts) {
+        if (SPK_CAN_SHIFT && !between && job->shifts) {
             SPK_DOWN_BY(lanes, job->shifts);
             SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] =
                 SPK_DOWN(sum[0][t], t + 1 < T ? sum[0][t + 1] : (vec){0}, lanes);
         }
-        if (!job->last) {
+        if (between || !job->last) {
             SPK_UNROLL for (int t = 0; t < T; t++) vec_store(partial + t * VEC_FLOATS, sum[0][t]);
             continue;
         }
@@ -284,7 +284,10 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W) {
 
 #define SPK_KERNEL(T, W)                                                                                               \
     static void spk_tile_##T(const spk_job *job) {                                                                     \
-        spk_run_tile(job, T, W);                                                                                       \
+        if (job->first || job->last || job->shifts)                                                                    \
+            spk_run_tile(job, T, W, 0);                                                                                \
+        else                                                                                                           \
+            spk_run_tile(job, T, W, 1);                                                                                \
     }
 
 SPK_KERNEL(1, 4)
