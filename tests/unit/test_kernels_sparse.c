@@ -319,16 +319,21 @@ static void test_one_weight(void **unused) {
 
 static void test_every_tile(void **unused) {
     (void)unused;
-    static const dpf_conv_shape cases[] = {{1, 3, 19, 23, 3, 3, 1, 1, 1}, {1, 3, 18, 22, 3, 3, 1, 1, 1}};
-    for (int pool = 0; pool < 2; pool++) {
-        float *x = fill(3 * 19 * 23), *w = fill(3 * 3 * 9);
-        prune(w, 81, 0.5);
+    /* behind the first two: rows of no more than half a vector */
+    static const dpf_conv_shape cases[] = {{1, 3, 18, 22, 3, 3, 1, 1, 1}, {1, 3, 19, 23, 3, 3, 1, 1, 1},
+                                           {1, 3, 20, 7, 3, 3, 1, 1, 1},  {1, 3, 21, 6, 3, 4, 1, 2, 1},
+                                           {1, 3, 40, 14, 3, 3, 2, 1, 1}, {1, 3, 41, 13, 3, 5, 2, 2, 1}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const dpf_conv_shape *s = &cases[c];
+        const size_t weights = 9 * (size_t)s->size * (size_t)s->size;
+        float *x = fill(3 * (size_t)s->h * (size_t)s->w), *w = fill(weights);
+        prune(w, weights, 0.5);
         for (dpf_isa isa = DPF_ISA_C; isa <= dpf_cpu_isa(); isa++)
             for (size_t i = 24 * SPCONV_COLUMNS_COPIED; i < 24 * (SPCONV_COLUMNS_SHIFTED + 1); i++) {
                 const spconv_columns columns = (spconv_columns)(i / 24);
                 const spconv_options o = {
-                    .isa_set = 1, .isa = isa, .tile = i % 24 + 1, .block = 2, .pool = pool, .columns = columns};
-                run_one(&cases[pool], DPF_LINEAR_ACT, x, w, NULL, o, 0);
+                    .isa_set = 1, .isa = isa, .tile = i % 24 + 1, .block = 2, .pool = c == 0, .columns = columns};
+                run_one(s, DPF_LINEAR_ACT, x, w, NULL, o, 0);
             }
         free(x);
         free(w);

@@ -19,122 +19,123 @@ VEC_INLINE spk_columns spk_columns_at(ptrdiff_t at, ptrdiff_t width) {
     return (spk_columns){at < 0 ? (int)-at : 0, width - at < VEC_FLOATS ? (int)(width - at) : VEC_FLOATS};
 }
 
-/* A vector of each of `rows` rows, `step` floats apart in the picture and `pitch` on the plane. */
-VEC_INLINE void spk_pack_rows(float *to, size_t pitch, const float *from, size_t step, size_t rows) {
+/* Functions of their own: within others their loops run out of registers. */
+#define SPK_COPY static __attribute__((noinline)) void
+
+/* A vector of zeros in each of `rows` rows of all channels. */
+SPK_COPY spk_pack_zeros(const spk_pack *p, float *to, size_t rows) {
+    const size_t channels = p->channels, next = p->channel_floats, pitch = p->pitch;
     for (size_t j = 0; j < rows; j++)
-        vec_store(to + j * pitch, vec_load(from + j * step));
+        for (size_t k = 0; k < channels; k++)
+            vec_store(to + j * pitch + k * next, (vec){0});
 }
 
-VEC_INLINE void spk_pack_part(float *to, size_t pitch, const float *from, size_t step, size_t rows, vec_lanes lanes) {
-    for (size_t j = 0; j < rows; j++)
-        vec_store(to + j * pitch, VEC_LOAD_LANES(from + j * step, lanes));
+/* Some lanes of a vector of the picture. */
+SPK_COPY spk_pack_part(const spk_pack *p, float *to, const float *from, size_t rows, spk_columns c) {
+    const size_t area = p->area, next = p->channel_floats, step = p->width, pitch = p->pitch;
+    const vec_lanes lanes = VEC_LANES(c.from, c.to);
+    for (size_t k = p->channels; k; k--, from += area, to += next)
+        for (size_t j = 0; j < rows; j++)
+            vec_store(to + j * pitch, VEC_LOAD_LANES(from + j * step, lanes));
 }
 
-VEC_INLINE void spk_pack_zeros(float *to, size_t pitch, size_t rows) {
-    for (size_t j = 0; j < rows; j++)
-        vec_store(to + j * pitch, (vec){0});
+/* Two whole vectors next to each other. */
+SPK_COPY spk_pack_two(const spk_pack *p, float *to, const float *from, size_t rows) {
+    const size_t area = p->area, next = p->channel_floats, step = p->width, pitch = p->pitch;
+    for (size_t k = p->channels; k; k--, from += area, to += next)
+        for (size_t j = 0; j < rows; j++) {
+            vec_store(to + j * pitch, vec_load(from + j * step));
+            vec_store(to + j * pitch + VEC_FLOATS, vec_load(from + j * step + VEC_FLOATS));
+        }
 }
 
 /* Every second column: some lanes of the vector at `from`, and of the next one. */
-VEC_INLINE void spk_pack_even(float *to, size_t pitch, const float *from, size_t step, size_t rows, spk_columns a,
-                              spk_columns b) {
+SPK_COPY spk_pack_even(const spk_pack *p, float *to, const float *from, size_t rows, spk_columns a, spk_columns b) {
+    const size_t area = p->area, next = p->channel_floats, step = 2 * p->width, pitch = p->pitch;
     const vec_lanes first = VEC_LANES(a.from, a.to), second = VEC_LANES(b.from, b.to);
-    for (size_t j = 0; j < rows; j++, from += step)
-        vec_store(to + j * pitch, VEC_EVEN(a.to > a.from ? VEC_LOAD_LANES(from, first) : (vec){0},
-                                           b.to > b.from ? VEC_LOAD_LANES(from + VEC_FLOATS, second) : (vec){0}));
+    for (size_t k = p->channels; k; k--, from += area, to += next)
+        for (size_t j = 0; j < rows; j++)
+            vec_store(to + j * pitch, VEC_EVEN(VEC_LOAD_LANES(from + j * step, first),
+                                               VEC_LOAD_LANES(from + j * step + VEC_FLOATS, second)));
 }
 
-/* A vector of each row of all channels, on one plane; its first lane is column `at` of the picture. */
-static void spk_pack_column(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t at) {
-    const ptrdiff_t width = (ptrdiff_t)p->width, stride = (ptrdiff_t)p->stride;
-    const spk_columns c = spk_columns_at(at, width), next = spk_columns_at(at + VEC_FLOATS, width);
-    const vec_lanes lanes = VEC_LANES(c.from, c.to);
-    const size_t step = p->width * p->stride, pitch = p->pitch;
-    for (; runs; runs--, to += run->rows * pitch, run++) {
+/* Columns any number apart, whose first one is column `at`. */
+static void spk_pack_apart(const spk_pack *p, float *to, const float *from, size_t rows, ptrdiff_t at) {
+    const ptrdiff_t stride = (ptrdiff_t)p->stride, width = (ptrdiff_t)p->width;
+    for (size_t k = 0; k < p->channels; k++)
+        for (size_t j = 0; j < rows; j++)
+            for (ptrdiff_t i = 0; i < VEC_FLOATS; i++)
+                to[k * p->channel_floats + j * p->pitch + (size_t)i] =
+                    at + i * stride >= 0 && at + i * stride < width
+                        ? from[(ptrdiff_t)(k * p->area + j * p->width * p->stride) + i * stride]
+                        : 0;
+}
+
+/* A vector of each row of all channels, on one plane; its first lane is column `at` of the picture. Or two vectors,
+ * which lie in the picture; stride 1. */
+static void spk_pack_column(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t at, int two) {
+    const spk_columns c = spk_columns_at(at, (ptrdiff_t)p->width);
+    const spk_columns next = spk_columns_at(at + VEC_FLOATS, (ptrdiff_t)p->width);
+    for (; runs; runs--, to += run->rows * p->pitch, run++) {
         const float *from = p->from + run->from + at;
-        float *line = to;
-        for (size_t k = 0; k < p->channels; k++, from += p->area, line += p->channel_floats)
-            if (run->from < 0 || (c.from == c.to && next.from == next.to && stride <= 2))
-                spk_pack_zeros(line, pitch, run->rows);
-            else if (stride == 1 && c.from == 0 && c.to == VEC_FLOATS)
-                spk_pack_rows(line, pitch, from, step, run->rows);
-            else if (stride == 1)
-                spk_pack_part(line, pitch, from, step, run->rows, lanes);
-            else if (stride == 2)
-                spk_pack_even(line, pitch, from, step, run->rows, c, next);
-            else
-                for (size_t j = 0; j < run->rows; j++)
-                    for (ptrdiff_t i = 0; i < VEC_FLOATS; i++)
-                        line[j * pitch + (size_t)i] = at + i * stride >= 0 && at + i * stride < width
-                                                          ? from[(ptrdiff_t)(j * step) + i * stride]
-                                                          : 0;
-    }
-}
-
-/* Vectors first .. end - 1 of each row, all of which lie in the picture; stride 1. */
-static void spk_pack_inside(const spk_pack *p, float *to, const spk_run *runs, size_t run_count, ptrdiff_t at,
-                            size_t first, size_t end) {
-    for (size_t k = 0; k < p->channels; k++, to += p->channel_floats, at += (ptrdiff_t)p->area) {
-        float *line = to;
-        for (const spk_run *run = runs; run < runs + run_count; run++) {
-            const float *from = p->from + run->from + at;
-            for (size_t j = 0; j < run->rows; j++, line += p->pitch, from += p->width)
-                for (size_t x = first; x < end; x++)
-                    vec_store(line + x * VEC_FLOATS, run->from < 0 ? vec_set(0) : vec_load(from + x * VEC_FLOATS));
-        }
+        if (run->from < 0)
+            for (int i = 0; i <= two; i++)
+                spk_pack_zeros(p, to + i * VEC_FLOATS, run->rows);
+        else if (p->stride > 2)
+            spk_pack_apart(p, to, from, run->rows, at);
+        else if (p->stride == 2)
+            spk_pack_even(p, to, from, run->rows, c, next);
+        else if (two)
+            spk_pack_two(p, to, from, run->rows);
+        else
+            spk_pack_part(p, to, from, run->rows, c);
     }
 }
 
 /* One plane of all channels; its first column is column `at` of the picture. The last
  * vector of a row may reach into the next row or behind the plane, so these come first. */
 static void spk_pack_plane(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t at) {
-    size_t last = (p->pitch - 1) / VEC_FLOATS, first = last, end = last;
-    if (p->pitch % VEC_FLOATS == 0)
-        last++;
-    if (p->stride == 1 && (ptrdiff_t)p->width >= at) {
-        first = at < 0 ? (size_t)(VEC_FLOATS - 1 - at) / VEC_FLOATS : 0;
-        end = (size_t)((ptrdiff_t)p->width - at) / VEC_FLOATS;
-        end = end < last ? end : last;
-        first = first + 1 < end ? first : end; /* a single one is no faster that way */
-    }
     if (p->slack)
-        for (size_t k = 0; k < p->channels; k++)
-            vec_store(to + k * p->channel_floats + p->rows * p->pitch, (vec){0});
-    for (size_t x = (p->pitch + VEC_FLOATS - 1) / VEC_FLOATS; x-- > 0;)
-        if (x < first || x >= end)
-            spk_pack_column(p, to + x * VEC_FLOATS, run, runs, at + (ptrdiff_t)(x * VEC_FLOATS * p->stride));
-    if (first < end)
-        spk_pack_inside(p, to, run, runs, at, first, end);
+        spk_pack_zeros(p, to + p->rows * p->pitch, 1);
+    for (size_t x = (p->pitch + VEC_FLOATS - 1) / VEC_FLOATS; x-- > 0;) {
+        ptrdiff_t first = at + (ptrdiff_t)(x * VEC_FLOATS * p->stride);
+        const int two = p->stride == 1 && x && first >= VEC_FLOATS && first + VEC_FLOATS <= (ptrdiff_t)p->width;
+        if (two) {
+            x--;
+            first -= VEC_FLOATS;
+        }
+        spk_pack_column(p, to + x * VEC_FLOATS, run, runs, first, two);
+    }
 }
 
-/* Even columns to a plane, odd ones to the next: what rows of two vectors at `from` hold. */
-VEC_INLINE void spk_pack_pairs(float *to, size_t plane_floats, size_t pitch, const float *from, size_t step,
-                               size_t rows, spk_columns a, spk_columns b) {
+/* Every column: even ones on a plane, odd ones on the next. */
+SPK_COPY spk_pack_pairs(const spk_pack *p, float *to, const float *from, size_t rows, spk_columns a, spk_columns b) {
+    const size_t area = p->area, next = p->channel_floats, step = 2 * p->width, pitch = p->pitch;
+    const size_t odd = p->plane_floats;
     const vec_lanes first = VEC_LANES(a.from, a.to), second = VEC_LANES(b.from, b.to);
-    for (size_t j = 0; j < rows; j++, from += step, to += pitch) {
-        const vec x = a.to > a.from ? VEC_LOAD_LANES(from, first) : (vec){0};
-        const vec y = b.to > b.from ? VEC_LOAD_LANES(from + VEC_FLOATS, second) : (vec){0};
-        vec_store(to, VEC_EVEN(x, y));
-        vec_store(to + plane_floats, VEC_ODD(x, y));
-    }
+    for (size_t k = p->channels; k; k--, from += area, to += next)
+        for (size_t j = 0; j < rows; j++) {
+            const vec x = VEC_LOAD_LANES(from + j * step, first);
+            const vec y = VEC_LOAD_LANES(from + j * step + VEC_FLOATS, second);
+            vec_store(to + j * pitch, VEC_EVEN(x, y));
+            vec_store(to + j * pitch + odd, VEC_ODD(x, y));
+        }
 }
 
-/* Both planes of a phase of the rows at stride 2; their pitch is a multiple of a vector. */
-static void spk_pack_planes(const spk_pack *p, float *to, const spk_run *runs, size_t run_count) {
-    const ptrdiff_t width = (ptrdiff_t)p->width;
-    const size_t step = 2 * p->width;
-    for (size_t k = 0; k < p->channels; k++, to += p->channel_floats) {
-        float *line = to;
-        for (const spk_run *run = runs; run < runs + run_count; line += run++->rows * p->pitch)
-            for (size_t x = 0; x < p->pitch; x += VEC_FLOATS) {
-                const ptrdiff_t at = p->column + (ptrdiff_t)(2 * x);
-                const spk_columns none = {0, 0};
-                const int padding = run->from < 0;
-                spk_pack_pairs(line + x, p->plane_floats, p->pitch, p->from + k * p->area + run->from + at, step,
-                               run->rows, padding ? none : spk_columns_at(at, width),
-                               padding ? none : spk_columns_at(at + VEC_FLOATS, width));
+/* Two planes of a phase of the rows at stride 2, the first one from a column of the picture on; their pitch is a
+ * multiple of a vector. */
+static void spk_pack_planes(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t column) {
+    for (; runs; runs--, to += run->rows * p->pitch, run++)
+        for (size_t x = 0; x < p->pitch; x += VEC_FLOATS) {
+            const ptrdiff_t at = column + (ptrdiff_t)(2 * x), width = (ptrdiff_t)p->width;
+            if (run->from < 0) {
+                spk_pack_zeros(p, to + x, run->rows);
+                spk_pack_zeros(p, to + x + p->plane_floats, run->rows);
+                continue;
             }
-    }
+            spk_pack_pairs(p, to + x, p->from + run->from + at, run->rows, spk_columns_at(at, width),
+                           spk_columns_at(at + VEC_FLOATS, width));
+        }
 }
 
 /* A single row of each channel, from a column of the picture on; stride 1. */
@@ -150,6 +151,52 @@ static void spk_pack_row(const spk_pack *p) {
             vec_store(to + x * VEC_FLOATS, vec_load(from + x * VEC_FLOATS));
         for (; x * VEC_FLOATS < p->pitch; x++)
             vec_store(to + x * VEC_FLOATS, x == inside ? VEC_LOAD_LANES(from + x * VEC_FLOATS, lanes) : (vec){0});
+    }
+}
+
+/* A row of half a vector: even columns on a plane and odd ones on the next, or all on one, each once more `again`
+ * floats further. */
+VEC_INLINE void spk_store_halves(float *to, vec x, size_t stride, size_t odd, size_t again) {
+    const vec first = stride == 2 ? VEC_EVEN(x, (vec){0}) : x, second = VEC_ODD(x, (vec){0});
+    VEC_STORE_FIRST(to, first, VEC_FLOATS / 2);
+    if (again)
+        VEC_STORE_FIRST(to + again, first, VEC_FLOATS / 2);
+    if (stride == 1)
+        return;
+    VEC_STORE_FIRST(to + odd, second, VEC_FLOATS / 2);
+    if (again)
+        VEC_STORE_FIRST(to + odd + again, second, VEC_FLOATS / 2);
+}
+
+/* Such rows of all channels. */
+SPK_COPY spk_pack_halves(const spk_pack *p, float *to, const spk_run *run, size_t again) {
+    const size_t channels = p->channels, area = p->area, next = p->channel_floats, odd = p->plane_floats;
+    const size_t rows = run->rows, stride = p->stride, step = stride * p->width, pitch = VEC_FLOATS / 2;
+    const spk_columns c = spk_columns_at(p->column, (ptrdiff_t)p->width);
+    const vec_lanes lanes = VEC_LANES(c.from, c.to);
+    const float *from = p->from + run->from + p->column;
+    if (run->from < 0)
+        for (size_t j = 0; j < rows; j++)
+            for (size_t k = 0; k < channels; k++)
+                spk_store_halves(to + j * pitch + k * next, (vec){0}, stride, odd, again);
+    else
+        for (size_t k = channels; k; k--, from += area, to += next)
+            for (size_t j = 0; j < rows; j++)
+                spk_store_halves(to + j * pitch, VEC_LOAD_LANES(from + j * step, lanes), stride, odd, again);
+}
+
+/* All planes, where rows are half a vector and columns have planes by phases. Planes that are there once more have
+ * each row half a vector earlier. Their first row so comes at the end of the plane before: should that have a row
+ * there, it is written later, and of what lies behind its rows only columns to the left of the picture matter. */
+static void spk_pack_narrow(const spk_pack *p) {
+    const size_t planes = p->phases * p->x_planes, moved = p->moved * p->x_planes, half = VEC_FLOATS / 2;
+    const spk_run *run = p->runs;
+    for (size_t i = 0; p->slack && i < planes + moved; i++)
+        spk_pack_zeros(p, p->to + i * p->plane_floats + p->rows * half - (i < planes ? 0 : half), 1);
+    for (size_t y = 0; y < p->phases; y++) {
+        float *to = p->to + y * p->x_planes * p->plane_floats;
+        for (const spk_run *end = run + p->run_count[y]; run < end; to += run++->rows * half)
+            spk_pack_halves(p, to, run, y < p->moved ? planes * p->plane_floats - half : 0);
     }
 }
 
@@ -172,13 +219,16 @@ static void spk_pack_block(const spk_pack *p) {
         spk_pack_row(p);
         return;
     }
+    if (2 * p->pitch == VEC_FLOATS && p->stride <= 2 && p->x_planes == p->stride) {
+        spk_pack_narrow(p);
+        return;
+    }
     for (size_t y = 0; y < p->phases; run += p->run_count[y++]) {
-        if (p->stride == 2 && p->x_planes == 2 && p->pitch % VEC_FLOATS == 0) {
-            spk_pack_planes(p, to, run, p->run_count[y]);
-            to += 2 * p->plane_floats;
-            continue;
-        }
-        for (size_t plane = 0; plane < p->x_planes; plane++, to += p->plane_floats)
+        size_t plane = 0;
+        if (p->stride == 2 && p->pitch % VEC_FLOATS == 0)
+            for (; plane + 2 <= p->x_planes; plane += 2, to += 2 * p->plane_floats)
+                spk_pack_planes(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane);
+        for (; plane < p->x_planes; plane++, to += p->plane_floats)
             spk_pack_plane(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane);
     }
     if (p->moved)
