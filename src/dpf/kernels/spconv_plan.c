@@ -95,6 +95,7 @@ typedef struct costs {
     double shift;            /* a vector of sums */
     double partial;          /* a vector of sums, from block to block */
     double fill[3];          /* a vector that is copied, by stride: 1, 2, more (a float then) */
+    double read;             /* the same, on top of that, once for all planes of the same columns; stride 1 */
     double move;             /* a vector of a plane that is there twice */
     double plane;            /* a plane that is filled */
     double in_place;         /* a vector that is read where it lies */
@@ -118,6 +119,7 @@ static const costs narrow = {
     .shift = 1,
     .partial = 1.84,
     .fill = {5.2, 7.5, 3},
+    .read = 0,
     .move = 2,
     .plane = 2,
     .in_place = 0.7,
@@ -144,9 +146,10 @@ static const costs wide = {
     .row = 6,
     .shift = 0,
     .partial = 1.53,
-    .fill = {4.7, 7.6, 3},
-    .move = 1.5,
-    .plane = 0.5,
+    .fill = {2.3, 4.1, 3},
+    .read = 1.5,
+    .move = 2,
+    .plane = 2,
     .in_place = 1.64,
     .store = 3.8,
     .store_row = 1,
@@ -196,6 +199,8 @@ static void plan_cost(const search *s, spk_plan *p) {
                   : p->pitch % LINE_FLOATS && p->tile_rows > 1 && !p->moved ? k->halves
                                                                             : k->aligned;
     double copy = d->stride <= 2 ? k->fill[d->stride - 1] : k->fill[2] * (double)s->table->vector; /* of a vector */
+    if (d->stride == 1)
+        copy += k->read / (double)p->x_planes;
     double fill = p->in_place ? planes * plane_lines * k->in_place
                               : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + k->plane) +
                                     channels * moved * plane_lines * k->move;
