@@ -12,11 +12,7 @@
 #define SPK_SPREAD(name, p, i)                                                                                         \
     ((vec)((i) ? _mm512_permutexvar_ps(_mm512_set1_epi32(i), name)                                                     \
                : _mm512_broadcastss_ps(_mm512_castps512_ps128(name))))
-#define SPK_UP(a, before) ((vec)_mm512_alignr_epi32((__m512i)(a), (__m512i)(before), 15))
-#define SPK_DOWN_BY(name, count)                                                                                       \
-    const __m512i name = _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),     \
-                                          _mm512_set1_epi32(count))
-#define SPK_DOWN(a, behind, name) ((vec)_mm512_permutex2var_ps((__m512)(a), name, (__m512)(behind)))
+#define SPK_DOWN(a, behind) ((vec)_mm512_alignr_epi32((__m512i)(behind), (__m512i)(a), 1))
 #define SPK_TABLE spk_table_avx512
 #define SPK_LARGE 1
 #include "spconv_kernel.h"

@@ -11,8 +11,7 @@
  * rows, every tap of the window is a plane and a whole number of rows down, so that all
  * loads are aligned to 8 floats. With one plane for each phase of the columns the planes
  * are fewer, but the loads cross cache lines; or, with shifts, it is the sums that move: what
- * the first column of the window adds is summed first, moved a lane up and added to, and so on,
- * and in the end all the lanes down again that they went up.
+ * the last column of the window adds is summed first, moved a lane down and added to, and so on.
  * Output pixel (y, x) of a tile has the index y*pitch + x; indices beyond the strip and
  * the rows between two pictures are computed and dropped. Whatever a tile reads was
  * written before.
@@ -56,7 +55,7 @@ typedef struct spk_job {
     const uint16_t *distances; /* from the first pixel of the first plane to the tap ... */
     size_t unit;               /* ... in units of that many bytes */
     const float *values;
-    int shifts;      /* how often the sums of a row move up a lane, after the nonzeros of one of its counts */
+    int shifts;      /* how often the sums of a row move down a lane, after the nonzeros of one of its counts */
     int first, last; /* first block: start from the bias; last: activate and store */
     float *partial;  /* sums so far, one tile a filter */
     const float *bias;

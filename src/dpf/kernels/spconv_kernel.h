@@ -5,9 +5,7 @@
  *   SPK_STORE_LANES(p, bits, v)  perhaps: those lanes of v to p, nothing else is touched
  *   SPK_FOUR(name, p), SPK_SPREAD(name, p, i)  perhaps: the first loads four floats, the second fills
  *                     a vector with number i of them
- *   SPK_UP(a, before)  perhaps: a a lane up, the last lane of `before` comes in
- *   SPK_DOWN_BY(name, count), SPK_DOWN(a, behind, name)  with it: the first says how many lanes
- *                     down the second moves a, the first ones of `behind` come in
+ *   SPK_DOWN(a, behind)  perhaps: a a lane down, the first lane of `behind` comes in
  *   SPK_TABLE         name of the table to define
  *   SPK_LARGE         1: enough registers for tiles of up to 24 vectors, 0: up to 12
  * The loops over a tile have constant bounds and must be unrolled completely,
@@ -158,11 +156,9 @@ static void spk_scatter(const spk_job *job, size_t filter, float *tile, size_t c
 #define SPK_SPREAD(name, p, i) vec_set((p)[i])
 #endif
 
-#ifndef SPK_UP
+#ifndef SPK_DOWN
 #define SPK_CAN_SHIFT 0
-#define SPK_UP(a, before) ((void)(before), (a))
-#define SPK_DOWN_BY(name, count)
-#define SPK_DOWN(a, behind, name) ((void)(behind), (a))
+#define SPK_DOWN(a, behind) ((void)(behind), (a))
 #else
 #define SPK_CAN_SHIFT 1
 #endif
@@ -203,6 +199,7 @@ VEC_INLINE const float *spk_tap(const float *in, size_t unit, uint64_t four, int
  * are loaded four nonzeros ahead, since loads are begun in the order of the program: a vector's would wait for its
  * address, and all behind it with it. */
 VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const int between) {
+    const int moves = SPK_CAN_SHIFT && !between && job->shifts;
     const uint16_t *distance = job->distances;
     const size_t unit = job->unit;
     const float *value = job->values, *in = job->in;
@@ -214,9 +211,9 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const
         const size_t filter = job->filters[i];
         float *partial = job->partial + filter * (size_t)T * VEC_FLOATS;
         vec sum[4][SPK_MAX_TILE];
-        if (job->first && !between) {
-            const vec bias = vec_set(job->bias[filter]);
-            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = bias;
+        if (moves || (job->first && !between)) { /* sums of earlier blocks have moved already and are added later */
+            const vec start = vec_set(job->first ? job->bias[filter] : 0);
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = start;
         } else {
             SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = vec_load(partial + t * VEC_FLOATS);
         }
@@ -247,16 +244,14 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const
                 value += n;
             }
             SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] += sum[w][t];
-            if (!SPK_CAN_SHIFT || between || shift == job->shifts)
+            if (!moves || shift == job->shifts)
                 break;
             SPK_UNROLL for (int w = 1; w < W; w++) SPK_UNROLL for (int t = 0; t < T; t++) sum[w][t] = (vec){0};
-            SPK_UNROLL for (int t = T - 1; t >= 0; t--) sum[0][t] = SPK_UP(sum[0][t], t ? sum[0][t - 1] : (vec){0});
-        }
-        if (SPK_CAN_SHIFT && !between && job->shifts) {
-            SPK_DOWN_BY(lanes, job->shifts);
             SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] =
-                SPK_DOWN(sum[0][t], t + 1 < T ? sum[0][t + 1] : (vec){0}, lanes);
+                SPK_DOWN(sum[0][t], t + 1 < T ? sum[0][t + 1] : (vec){0});
         }
+        if (moves && !job->first)
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] += vec_load(partial + t * VEC_FLOATS);
         if (between || !job->last) {
             SPK_UNROLL for (int t = 0; t < T; t++) vec_store(partial + t * VEC_FLOATS, sum[0][t]);
             continue;

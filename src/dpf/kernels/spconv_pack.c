@@ -67,16 +67,16 @@ static void split_filters(spconv *conv, const dpf_rows *weights) {
 }
 
 /* Packs `count` nonzeros of a filter from weight number `from` on, all of one block that begins with channel
- * `first`; where sums are shifted, those of the columns that come before a shift first. */
+ * `first`; where sums are shifted, those of the last columns first. */
 static void pack_filter(spconv *conv, const dpf_rows *weights, size_t filter, size_t first, size_t from, size_t count,
                         size_t at, uint32_t *counts) {
     const infer_desc *d = &conv->desc;
     const size_t window = d->size * d->size;
-    for (size_t shift = 0; shift <= (size_t)conv->plan.shifts; shift++) {
+    for (size_t left = (size_t)conv->plan.shifts + 1; left-- > 0; counts++) {
         const size_t begin = at;
         for (size_t i = from; i < from + count; i++) {
             const size_t column = weights->column[i], c = column / window, k = column % window;
-            if (conv->plan.shifts && k % d->size / d->stride != shift)
+            if (conv->plan.shifts && k % d->size / d->stride != left)
                 continue;
             conv->distances[at] = distance(&conv->plan, d, c - first, k / d->size, k % d->size);
             conv->values[at] = weights->value[i];
@@ -84,7 +84,7 @@ static void pack_filter(spconv *conv, const dpf_rows *weights, size_t filter, si
                 conv->origin[at] = (uint32_t)(filter * weights->width + column);
             at++;
         }
-        counts[shift] = (uint32_t)(at - begin);
+        *counts = (uint32_t)(at - begin);
     }
 }
 

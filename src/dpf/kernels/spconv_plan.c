@@ -12,6 +12,7 @@
 #define CACHE_SETS 64
 #define CACHE_WAYS 8
 #define MOST_PLANES 16          /* wider windows share planes */
+#define MOST_SHIFTS 16          /* of a filter's sums, in each block */
 #define LARGE_OUTPUT (4u << 20) /* bytes */
 #define MIN_IMAGES_VECTORS 24   /* small pictures are put together up to about these */
 
@@ -207,8 +208,7 @@ static void plan_cost(const search *s, spk_plan *p) {
     double compute = nonzeros * (mean * (load + miss * k->missed) * scale + k->nonzero);
     double blocks = (double)p->blocks;
     double sums = filters * (blocks * (double)(p->shifts + 1) * k->row + (blocks - 1) * mean * k->partial * scale);
-    if (p->shifts)
-        sums += filters * blocks * mean * (double)(p->shifts + 1) * k->shift * scale;
+    sums += filters * blocks * mean * (double)p->shifts * k->shift * scale;
     int direct =
         p->strip % s->table->vector == 0 && p->pitch == p->strip && (p->tile_rows == 1 || p->strip == d->out_w);
     const int large = d->filters * d->out_h * d->out_w * sizeof(float) > LARGE_OUTPUT;
@@ -318,11 +318,6 @@ static void try_shifts(search *s, spk_plan p, size_t even) {
     }
 }
 
-/* Sums can be moved back by a whole vector in one go, not by more. */
-static size_t most_shifts(const spk_table *table) {
-    return table->shifts ? table->vector : 0;
-}
-
 /* Strips of each number, as even as can be, and each way to reach columns. */
 static void try_strips(search *s, spk_plan *p) {
     const infer_desc *d = s->desc;
@@ -332,7 +327,7 @@ static void try_strips(search *s, spk_plan *p) {
         next = strips < most ? min_size(next, most) : next; /* the narrowest are always tried */
         size_t even = (d->out_w + strips - 1) / strips;
         p->strips = strips;
-        if (p->reach && p->reach <= most_shifts(s->table) && wants(s, SPCONV_COLUMNS_SHIFTED))
+        if (p->reach && p->reach <= MOST_SHIFTS && s->table->shifts && wants(s, SPCONV_COLUMNS_SHIFTED))
             try_shifts(s, *p, even);
         p->strip = round_up(even, p->lines == 1 ? s->table->vector : unit);
         if (p->strip == last)
