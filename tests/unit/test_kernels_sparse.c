@@ -319,10 +319,11 @@ static void test_one_weight(void **unused) {
 
 static void test_every_tile(void **unused) {
     (void)unused;
-    /* behind the first two: rows of no more than half a vector */
+    /* behind the first three, the last of which has whole vectors: rows of no more than half a vector */
     static const dpf_conv_shape cases[] = {{1, 3, 18, 22, 3, 3, 1, 1, 1}, {1, 3, 19, 23, 3, 3, 1, 1, 1},
-                                           {1, 3, 20, 7, 3, 3, 1, 1, 1},  {1, 3, 21, 6, 3, 4, 1, 2, 1},
-                                           {1, 3, 40, 14, 3, 3, 2, 1, 1}, {1, 3, 41, 13, 3, 5, 2, 2, 1}};
+                                           {1, 3, 13, 64, 3, 3, 1, 1, 1}, {1, 3, 20, 7, 3, 3, 1, 1, 1},
+                                           {1, 3, 21, 6, 3, 4, 1, 2, 1},  {1, 3, 40, 14, 3, 3, 2, 1, 1},
+                                           {1, 3, 41, 13, 3, 5, 2, 2, 1}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const dpf_conv_shape *s = &cases[c];
         const size_t weights = 9 * (size_t)s->size * (size_t)s->size;

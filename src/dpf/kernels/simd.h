@@ -8,7 +8,7 @@
  *   vec_lanes, VEC_LANES(from, to)  some lanes of a vector, 0 <= from, to <= VEC_FLOATS
  *   VEC_LOAD_LANES(p, lanes)  those of the vector at p, zeros in the others; touches no
  *                     other memory
- *   VEC_STORE_FIRST(p, v, count)  the first `count` lanes, less than all; touches no other
+ *   VEC_STORE_FIRST(p, v, count)  the first `count` lanes, 0 to all of them; touches no other
  *                     memory
  *   VEC_MAX(a, b), VEC_MIN(a, b)  b where one is not a number
  *   VEC_EVEN(a, b), VEC_ODD(a, b)  every second lane of a, then of b

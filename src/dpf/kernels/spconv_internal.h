@@ -63,13 +63,14 @@ typedef struct spk_job {
     dpf_activation post; /* applied to the tile afterwards; DPF_LINEAR_ACT: nothing */
     float *out;          /* of the part's first filter */
     size_t out_pitch;    /* floats from filter to filter */
-    float *direct;       /* where filter 0's whole tile goes, or NULL: by places or segments */
     const spk_segment *segments;
     size_t segment_count;
     size_t pool; /* floats from row to row of the tile, or 0: not pooled */
     /* one a vector, then a second one of each unless `places` is 1; NULL: by segments */
     const spk_place *place;
     int places;
+    size_t row, row_step; /* as of spk_tile */
+    int row_last;
 } spk_job;
 
 typedef void (*spk_kernel)(const spk_job *job);
@@ -145,6 +146,10 @@ typedef struct spk_tile {
     size_t segments;
     size_t place; /* first one, of spconv.places */
     int places;   /* of each vector; 0: only segments will do */
+    /* Where all vectors together are rows of the output that begin with a vector: vectors of a row, floats from row to
+     * row in the output, and lanes of the last vector of each that go there. Otherwise 0. */
+    size_t row, row_step;
+    int row_last;
 } spk_tile;
 
 /* The filters of one part of a group and their nonzeros, block after block. */

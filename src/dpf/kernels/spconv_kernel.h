@@ -193,6 +193,48 @@ VEC_INLINE const float *spk_tap(const float *in, size_t unit, uint64_t four, int
     return (const float *)(const void *)((const char *)in + (uint16_t)(four >> 16 * at) * unit);
 }
 
+/* Rows of S vectors, which is a constant: addresses that are loaded would take as long as two nonzeros. */
+VEC_INLINE void spk_store_rows(const spk_job *job, float *to, const vec *sum, const int T, const int S) {
+    const size_t step = job->row_step;
+    const int last = job->row_last;
+    if (last == VEC_FLOATS) {
+        SPK_UNROLL for (int t = 0; t < T; t++) vec_store(to + (size_t)(t / S) * step + t % S * VEC_FLOATS, sum[t]);
+        return;
+    }
+    SPK_UNROLL for (int t = 0; t < T; t++) {
+        float *at = to + (size_t)(t / S) * step + t % S * VEC_FLOATS;
+        if (t % S < S - 1)
+            vec_store(at, sum[t]);
+        else
+            VEC_STORE_FIRST(at, sum[t], last);
+    }
+}
+
+#define SPK_ROWS(S)                                                                                                    \
+    case (S):                                                                                                          \
+        if (T % (S) == 0)                                                                                              \
+            spk_store_rows(job, to, sum, T, S);                                                                        \
+        break;
+
+VEC_INLINE void spk_store_tile(const spk_job *job, float *to, const vec *sum, const int T) {
+    switch (job->row) {
+        SPK_ROWS(1)
+        SPK_ROWS(2)
+        SPK_ROWS(3)
+        SPK_ROWS(4)
+        SPK_ROWS(5)
+        SPK_ROWS(6)
+        SPK_ROWS(7)
+        SPK_ROWS(8)
+        SPK_ROWS(9)
+        SPK_ROWS(10)
+        SPK_ROWS(11)
+        SPK_ROWS(12)
+    default:
+        spk_store_rows(job, to, sum, T, T);
+    }
+}
+
 /* The kernel for a tile of T vectors. With few vectors one chain of additions per
  * vector would wait for itself, so W nonzeros go at once into W sets of sums.
  * What limits it are loads, so four nonzeros share one for their distances and one for their weights; and distances
@@ -261,8 +303,12 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const
             sum[0][t] = VEC_MAX(slope * sum[0][t], sum[0][t]);
             sum[0][t] = VEC_MIN(cap, sum[0][t]);
         }
+        float *out = job->out + filter * job->out_pitch;
+        if (job->row) {
+            spk_store_tile(job, out + job->segments->to, sum[0], T);
+            continue;
+        }
         if (SPK_BY_PLACES(job)) {
-            float *out = job->out + filter * job->out_pitch;
             SPK_UNROLL for (int t = 0; t < T; t++)
                 SPK_STORE_LANES(out + job->place[t].to, job->place[t].lanes, sum[0][t]);
             if (job->places > 1)
@@ -270,10 +316,8 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const
                     SPK_STORE_LANES(out + job->place[T + t].to, job->place[T + t].lanes, sum[0][t]);
             continue;
         }
-        float *direct = job->direct ? job->direct + filter * job->out_pitch : spill;
-        SPK_UNROLL for (int t = 0; t < T; t++) vec_store(direct + t * VEC_FLOATS, sum[0][t]);
-        if (!job->direct)
-            spk_scatter(job, filter, spill, (size_t)T * VEC_FLOATS);
+        SPK_UNROLL for (int t = 0; t < T; t++) vec_store(spill + t * VEC_FLOATS, sum[0][t]);
+        spk_scatter(job, filter, spill, (size_t)T * VEC_FLOATS);
     }
 }
 

@@ -103,7 +103,7 @@ typedef struct costs {
     double store, store_row; /* a vector by places, with a row's share */
     double crossing;         /* the same, where lines of an output beyond the caches are halved */
     double store_pooled;
-    double store_direct, scatter, scatter_row; /* a vector in one piece; by segments, with a row's share */
+    double store_whole, scatter, scatter_row; /* a vector in one piece; by segments, with a row's share */
     double shared;           /* a filter, where two threads' tiles of a picture meet and both write the same lines */
     double stream, streamed; /* a nonzero, where all are more bytes than that */
 } costs;
@@ -128,7 +128,7 @@ static const costs narrow = {
     .store_row = 1,
     .crossing = 0,
     .store_pooled = 6,
-    .store_direct = 5,
+    .store_whole = 5,
     .scatter = 9.7,
     .scatter_row = 1.8,
     .shared = 300,
@@ -156,7 +156,7 @@ static const costs wide = {
     .store_row = 1,
     .crossing = 2,
     .store_pooled = 3.8,
-    .store_direct = 3.8,
+    .store_whole = 3.8,
     .scatter = 7,
     .scatter_row = 1.8,
     .shared = 30,
@@ -209,14 +209,14 @@ static void plan_cost(const search *s, spk_plan *p) {
     double blocks = (double)p->blocks;
     double sums = filters * (blocks * (double)(p->shifts + 1) * k->row + (blocks - 1) * mean * k->partial * scale);
     sums += filters * blocks * mean * (double)p->shifts * k->shift * scale;
-    int direct =
-        p->strip % s->table->vector == 0 && p->pitch == p->strip && (p->tile_rows == 1 || p->strip == d->out_w);
+    const int whole = p->strip % s->table->vector == 0 && /* each vector goes to the output in one piece */
+                      (p->tile_rows == 1 || (p->pitch == p->strip && d->out_w % s->table->vector == 0));
     const int large = d->filters * d->out_h * d->out_w * sizeof(float) > LARGE_OUTPUT;
     double store =
-        filters * (direct ? mean * k->store_direct * scale : mean * k->scatter * scale + rows * k->scatter_row);
+        filters * (whole ? mean * k->store_whole * scale : mean * k->scatter * scale + rows * k->scatter_row);
     if (s->options->pool)
         store = filters * (mean * k->store_pooled * scale + rows * 2.0);
-    else if (s->table->store_lanes && !direct)
+    else if (s->table->store_lanes && !whole)
         store = filters *
                 (mean * (k->store + (large && p->strip % LINE_FLOATS ? k->crossing : 0)) * scale + rows * k->store_row);
     double stream =

@@ -68,13 +68,13 @@ static spk_job job_of(const spconv *conv, float *output, float *sums, const spk_
                    .pool = conv->pool ? conv->plan.pitch : 0,
                    .unit = conv->plan.unit * sizeof(float),
                    .shifts = conv->plan.shifts};
-    if (job.post == DPF_LINEAR_ACT && tile->places) {
-        job.place = conv->places + tile->place;
+    if (job.post == DPF_LINEAR_ACT) {
+        job.place = tile->places ? conv->places + tile->place : NULL;
         job.places = tile->places;
+        job.row = tile->row;
+        job.row_step = tile->row_step;
+        job.row_last = tile->row_last;
     }
-    if (job.post == DPF_LINEAR_ACT && !conv->pool && tile->segments == 1 &&
-        job.segments->count == tile->vectors * conv->table->vector)
-        job.direct = job.out + job.segments->to;
     return job;
 }
 

@@ -87,6 +87,23 @@ static int list_places(const spconv *conv, const spk_tile *tile, const spk_segme
     return most;
 }
 
+/* Finds out whether the tile's vectors are rows of the output. */
+static void find_rows(const spconv *conv, spk_tile *tile, const spk_segment *s) {
+    const size_t n = tile->segments;
+    if (!n || tile->vectors % n)
+        return;
+    const size_t vector = conv->table->vector, row = tile->vectors / n * vector, count = s->count;
+    const size_t step = n > 1 ? s[1].to - s->to : 0;
+    if (count > row || count + vector < row)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (s[i].from != i * row || s[i].to != s->to + i * step || s[i].count != count)
+            return;
+    tile->row = row / vector;
+    tile->row_step = step;
+    tile->row_last = (int)(count + vector - row);
+}
+
 dpf_status spk_tiles_make(spconv *conv, dpf_error *err) {
     const spk_plan *p = &conv->plan;
     size_t vector = conv->table->vector, run = 0, segment = 0, place = 0;
@@ -110,7 +127,9 @@ dpf_status spk_tiles_make(spconv *conv, dpf_error *err) {
         t->segment = segment;
         t->segments = list_segments(conv, t, line, conv->segments + segment);
         t->place = place;
-        if (conv->table->store_lanes && !conv->pool)
+        if (!conv->pool)
+            find_rows(conv, t, conv->segments + segment);
+        if (!conv->pool && !t->row && conv->table->store_lanes)
             t->places = list_places(conv, t, conv->segments + segment, conv->places + place);
         place += 2 * t->vectors;
         segment += t->segments;
