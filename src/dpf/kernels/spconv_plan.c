@@ -89,6 +89,7 @@ static size_t vectors_of(const search *s, const spk_plan *p, size_t rows) {
 /* Processor cycles, of vectors of 64 bytes where vectors are meant. */
 typedef struct costs {
     double resident;                   /* lines of the first-level cache that a block may fill */
+    double kept;                       /* the same, where a large output drives out what is to be copied over */
     double aligned, halves, unaligned; /* a vector of a nonzero: loads aligned to 64, to 32, to 4 bytes */
     double missed;                     /* the same, beyond `resident` */
     double nonzero;
@@ -111,6 +112,7 @@ typedef struct costs {
 /* AMD Zen 4; what has to do with shifts is estimated. */
 static const costs narrow = {
     .resident = 460,
+    .kept = INFINITY,
     .aligned = 1.12,
     .halves = 1.12,
     .unaligned = 1.51,
@@ -139,6 +141,7 @@ static const costs narrow = {
 /* AMD Zen 5: within 5 % of what plans took that were no more than a third slower than the best of their shape. */
 static const costs wide = {
     .resident = 650,
+    .kept = 380,
     .aligned = 0.529,
     .halves = 0.824,
     .unaligned = 0.913,
@@ -205,13 +208,15 @@ static void plan_cost(const search *s, spk_plan *p) {
     double fill = p->in_place ? planes * plane_lines * k->in_place
                               : planes * ((rows + (double)p->reach) * row_vectors * copy * scale + k->plane) +
                                     channels * moved * plane_lines * k->move;
+    const int large = d->filters * d->out_h * d->out_w * sizeof(float) > LARGE_OUTPUT;
+    if (large && !p->in_place && used > k->kept)
+        fill *= used / k->kept;
     double compute = nonzeros * (mean * (load + miss * k->missed) * scale + k->nonzero);
     double blocks = (double)p->blocks;
     double sums = filters * (blocks * (double)(p->shifts + 1) * k->row + (blocks - 1) * mean * k->partial * scale);
     sums += filters * blocks * mean * (double)p->shifts * k->shift * scale;
     const int whole = p->strip % s->table->vector == 0 && /* each vector goes to the output in one piece */
                       (p->tile_rows == 1 || (p->pitch == p->strip && d->out_w % s->table->vector == 0));
-    const int large = d->filters * d->out_h * d->out_w * sizeof(float) > LARGE_OUTPUT;
     double store =
         filters * (whole ? mean * k->store_whole * scale : mean * k->scatter * scale + rows * k->scatter_row);
     if (s->options->pool)
