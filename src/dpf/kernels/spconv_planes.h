@@ -108,33 +108,40 @@ static void spk_pack_plane(const spk_pack *p, float *to, const spk_run *run, siz
     }
 }
 
-/* Every column: even ones on a plane, odd ones on the next. */
-SPK_COPY spk_pack_pairs(const spk_pack *p, float *to, const float *from, size_t rows, spk_columns a, spk_columns b) {
+/* Every column of two vectors from column `at` of the picture on: even ones on a plane, odd ones on the next; perhaps
+ * even ones from the second on once more, on a third plane. */
+SPK_COPY spk_pack_pairs(const spk_pack *p, float *to, const float *from, size_t rows, ptrdiff_t at, int third) {
     const size_t area = p->area, next = p->channel_floats, step = 2 * p->width, pitch = p->pitch;
-    const size_t odd = p->plane_floats;
-    const vec_lanes first = VEC_LANES(a.from, a.to), second = VEC_LANES(b.from, b.to);
+    const size_t plane = p->plane_floats;
+    vec_lanes lanes[4];
+    for (int i = 0; i < 4; i++) {
+        const spk_columns c = spk_columns_at(at + i / 2 * 2 + i % 2 * VEC_FLOATS, (ptrdiff_t)p->width);
+        lanes[i] = VEC_LANES(c.from, c.to);
+    }
     for (size_t k = p->channels; k; k--, from += area, to += next)
         for (size_t j = 0; j < rows; j++) {
-            const vec x = VEC_LOAD_LANES(from + j * step, first);
-            const vec y = VEC_LOAD_LANES(from + j * step + VEC_FLOATS, second);
+            const float *row = from + j * step;
+            const vec x = VEC_LOAD_LANES(row, lanes[0]), y = VEC_LOAD_LANES(row + VEC_FLOATS, lanes[1]);
             vec_store(to + j * pitch, VEC_EVEN(x, y));
-            vec_store(to + j * pitch + odd, VEC_ODD(x, y));
+            vec_store(to + j * pitch + plane, VEC_ODD(x, y));
+            if (third)
+                vec_store(to + j * pitch + 2 * plane,
+                          VEC_EVEN(VEC_LOAD_LANES(row + 2, lanes[2]), VEC_LOAD_LANES(row + 2 + VEC_FLOATS, lanes[3])));
         }
 }
 
-/* Two planes of a phase of the rows at stride 2, the first one from a column of the picture on; their pitch is a
- * multiple of a vector. */
-static void spk_pack_planes(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t column) {
+/* Two or three planes of a phase of the rows at stride 2, the first one from a column of the picture on; their pitch
+ * is a multiple of a vector. */
+static void spk_pack_planes(const spk_pack *p, float *to, const spk_run *run, size_t runs, ptrdiff_t column,
+                            size_t planes) {
     for (; runs; runs--, to += run->rows * p->pitch, run++)
         for (size_t x = 0; x < p->pitch; x += VEC_FLOATS) {
-            const ptrdiff_t at = column + (ptrdiff_t)(2 * x), width = (ptrdiff_t)p->width;
-            if (run->from < 0) {
-                spk_pack_zeros(p, to + x, run->rows);
-                spk_pack_zeros(p, to + x + p->plane_floats, run->rows);
-                continue;
-            }
-            spk_pack_pairs(p, to + x, p->from + run->from + at, run->rows, spk_columns_at(at, width),
-                           spk_columns_at(at + VEC_FLOATS, width));
+            const ptrdiff_t at = column + (ptrdiff_t)(2 * x);
+            if (run->from >= 0)
+                spk_pack_pairs(p, to + x, p->from + run->from + at, run->rows, at, planes == 3);
+            else
+                for (size_t i = 0; i < planes; i++)
+                    spk_pack_zeros(p, to + x + i * p->plane_floats, run->rows);
         }
 }
 
@@ -226,8 +233,10 @@ static void spk_pack_block(const spk_pack *p) {
     for (size_t y = 0; y < p->phases; run += p->run_count[y++]) {
         size_t plane = 0;
         if (p->stride == 2 && p->pitch % VEC_FLOATS == 0)
-            for (; plane + 2 <= p->x_planes; plane += 2, to += 2 * p->plane_floats)
-                spk_pack_planes(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane);
+            for (size_t count; plane + 2 <= p->x_planes; plane += count, to += count * p->plane_floats) {
+                count = p->x_planes - plane == 3 ? 3 : 2;
+                spk_pack_planes(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane, count);
+            }
         for (; plane < p->x_planes; plane++, to += p->plane_floats)
             spk_pack_plane(p, to, run, p->run_count[y], p->column + (ptrdiff_t)plane);
     }
