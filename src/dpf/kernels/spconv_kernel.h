@@ -299,10 +299,12 @@ VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const
             continue;
         }
         const vec slope = vec_set(job->slope), cap = vec_set(job->cap);
-        SPK_UNROLL for (int t = 0; t < T; t++) {
-            sum[0][t] = VEC_MAX(slope * sum[0][t], sum[0][t]);
-            sum[0][t] = VEC_MIN(cap, sum[0][t]);
-        }
+        if (job->slope > 0)
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = VEC_MAX(slope * sum[0][t], sum[0][t]);
+        else
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = VEC_MAX((vec){0}, sum[0][t]);
+        if (job->cap < INFINITY)
+            SPK_UNROLL for (int t = 0; t < T; t++) sum[0][t] = VEC_MIN(cap, sum[0][t]);
         float *out = job->out + filter * job->out_pitch;
         if (job->row) {
             spk_store_tile(job, out + job->segments->to, sum[0], T);
