@@ -146,8 +146,8 @@ typedef struct spk_tile {
     size_t segments;
     size_t place; /* first one, of spconv.places */
     int places;   /* of each vector; 0: only segments will do */
-    /* Where all vectors together are rows of the output that begin with a vector: vectors of a row, floats from row to
-     * row in the output, and lanes of the last vector of each that go there. Otherwise 0. */
+    /* Where all vectors together are rows of the output (pooled: pairs of rows) that begin with a vector: vectors of a
+     * row, floats from row to row in the output, and lanes of the last vector of each that go there. Otherwise 0. */
     size_t row, row_step;
     int row_last;
 } spk_tile;

@@ -210,9 +210,27 @@ VEC_INLINE void spk_store_rows(const spk_job *job, float *to, const vec *sum, co
     }
 }
 
+/* The same, of each 2 x 2 the largest. */
+VEC_INLINE void spk_store_pooled(const spk_job *job, float *to, const vec *sum, const int T, const int S) {
+    SPK_UNROLL for (int t = 0; t + S < T; t++) {
+        const int x = t % S, next = x + 1 < S ? t + 1 : t;
+        if (t / S % 2 || x % 2)
+            continue;
+        float *at = to + (size_t)(t / S / 2) * job->row_step + x / 2 * VEC_FLOATS;
+        const vec a = VEC_MAX(sum[t], sum[t + S]), b = VEC_MAX(sum[next], sum[next + S]);
+        const vec most = VEC_MAX(VEC_EVEN(a, b), VEC_ODD(a, b));
+        if (x + 2 < S)
+            vec_store(at, most);
+        else
+            VEC_STORE_FIRST(at, most, job->row_last);
+    }
+}
+
 #define SPK_ROWS(S)                                                                                                    \
     case (S):                                                                                                          \
-        if (T % (S) == 0)                                                                                              \
+        if (T % (2 * (S)) == 0 && job->pool)                                                                           \
+            spk_store_pooled(job, to, sum, T, S);                                                                      \
+        else if (T % (S) == 0)                                                                                         \
             spk_store_rows(job, to, sum, T, S);                                                                        \
         break;
 

@@ -87,21 +87,21 @@ static int list_places(const spconv *conv, const spk_tile *tile, const spk_segme
     return most;
 }
 
-/* Finds out whether the tile's vectors are rows of the output. */
+/* Finds out whether the tile's vectors are rows of the output, or pairs of them become one. */
 static void find_rows(const spconv *conv, spk_tile *tile, const spk_segment *s) {
-    const size_t n = tile->segments;
-    if (!n || tile->vectors % n)
+    const size_t n = tile->segments, lines = conv->pool ? 2 : 1, vector = conv->table->vector;
+    if (!n || tile->vectors % (n * lines))
         return;
-    const size_t vector = conv->table->vector, row = tile->vectors / n * vector, count = s->count;
+    const size_t row = tile->vectors / (n * lines), whole = (row + lines - 1) / lines * vector, count = s->count;
     const size_t step = n > 1 ? s[1].to - s->to : 0;
-    if (count > row || count + vector < row)
+    if (count * lines > row * vector || count + vector < whole || (conv->pool && row * vector != conv->plan.pitch))
         return;
     for (size_t i = 0; i < n; i++)
-        if (s[i].from != i * row || s[i].to != s->to + i * step || s[i].count != count)
+        if (s[i].from != i * lines * row * vector || s[i].to != s->to + i * step || s[i].count != count)
             return;
-    tile->row = row / vector;
+    tile->row = row;
     tile->row_step = step;
-    tile->row_last = (int)(count + vector - row);
+    tile->row_last = (int)(count + vector - whole);
 }
 
 dpf_status spk_tiles_make(spconv *conv, dpf_error *err) {
@@ -127,8 +127,7 @@ dpf_status spk_tiles_make(spconv *conv, dpf_error *err) {
         t->segment = segment;
         t->segments = list_segments(conv, t, line, conv->segments + segment);
         t->place = place;
-        if (!conv->pool)
-            find_rows(conv, t, conv->segments + segment);
+        find_rows(conv, t, conv->segments + segment);
         if (!conv->pool && !t->row && conv->table->store_lanes)
             t->places = list_places(conv, t, conv->segments + segment, conv->places + place);
         place += 2 * t->vectors;
