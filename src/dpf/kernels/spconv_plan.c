@@ -103,7 +103,7 @@ typedef struct costs {
     double in_place;         /* a vector that is read where it lies */
     double store, store_row; /* a vector by places, with a row's share */
     double crossing;         /* the same, where lines of an output beyond the caches are halved */
-    double store_pooled;
+    double store_pooled;     /* a vector of a tile whose rows are whole vectors */
     double store_whole, scatter, scatter_row; /* a vector in one piece; by segments, with a row's share */
     double shared;           /* a filter, where two threads' tiles of a picture meet and both write the same lines */
     double stream, streamed; /* a nonzero, where all are more bytes than that */
@@ -129,7 +129,7 @@ static const costs narrow = {
     .store = 6,
     .store_row = 1,
     .crossing = 0,
-    .store_pooled = 6,
+    .store_pooled = 4,
     .store_whole = 5,
     .scatter = 9.7,
     .scatter_row = 1.8,
@@ -158,7 +158,7 @@ static const costs wide = {
     .store = 3.8,
     .store_row = 1,
     .crossing = 0.8,
-    .store_pooled = 3.8,
+    .store_pooled = 2,
     .store_whole = 3.8,
     .scatter = 7,
     .scatter_row = 1.8,
@@ -217,11 +217,11 @@ static void plan_cost(const search *s, spk_plan *p) {
     sums += filters * blocks * mean * (double)p->shifts * k->shift * scale;
     const int whole = p->strip % s->table->vector == 0 && /* each vector goes to the output in one piece */
                       (p->tile_rows == 1 || (p->pitch == p->strip && d->out_w % s->table->vector == 0));
-    double store =
-        filters * (whole ? mean * k->store_whole * scale : mean * k->scatter * scale + rows * k->scatter_row);
-    if (s->options->pool)
-        store = filters * (mean * k->store_pooled * scale + rows * 2.0);
-    else if (s->table->store_lanes && !whole)
+    double store = filters * (whole && !s->options->pool ? mean * k->store_whole * scale
+                                                         : mean * k->scatter * scale + rows * k->scatter_row);
+    if (s->options->pool && p->pitch % s->table->vector == 0)
+        store = filters * mean * k->store_pooled * scale;
+    else if (!s->options->pool && s->table->store_lanes && !whole)
         store = filters *
                 (mean * (k->store + (large && p->strip % LINE_FLOATS ? k->crossing : 0)) * scale + rows * k->store_row);
     double stream =
