@@ -257,7 +257,8 @@ VEC_INLINE void spk_store_tile(const spk_job *job, float *to, const vec *sum, co
  * vector would wait for itself, so W nonzeros go at once into W sets of sums.
  * What limits it are loads, so four nonzeros share one for their distances and one for their weights; and distances
  * are loaded four nonzeros ahead, since loads are begun in the order of the program: a vector's would wait for its
- * address, and all behind it with it. */
+ * address, and all behind it with it. `between` says to the compiler that a job is neither first nor last and shifts
+ * nothing: with few nonzeros a filter, what is left out then is felt. */
 VEC_INLINE void spk_run_tile(const spk_job *job, const int T, const int W, const int between) {
     const int moves = SPK_CAN_SHIFT && !between && job->shifts;
     const uint16_t *distance = job->distances;
