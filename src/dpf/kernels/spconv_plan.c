@@ -225,7 +225,7 @@ static void plan_cost(const search *s, spk_plan *p) {
         store = filters *
                 (mean * (k->store + (large && p->strip % LINE_FLOATS ? k->crossing : 0)) * scale + rows * k->store_row);
     double stream =
-        nonzeros * 8.0 > k->streamed ? nonzeros * k->stream : 0; /* weights that come from beyond the second cache */
+        nonzeros * 6.0 > k->streamed ? nonzeros * k->stream : 0; /* weights that come from beyond the second cache */
     p->cycles = (double)(p->chunks * d->groups * p->tiles) * (fill + compute + sums + store + stream);
     share_out(s, k, p, fill);
 }
