@@ -115,12 +115,12 @@ static void dense_new_calls(bench *b, const dpf_conv_shape *s, const float *w, c
     size_t most = b->info.scratch > spconv_scratch(b->sparse) ? b->info.scratch : spconv_scratch(b->sparse);
     b->scratch = floats(most + (size_t)1e6);
     if (lanes != 1) {
-        must(dense_relayout_new(&b->dense[0], in, 1, lanes, threads, &err), &err);
+        must(dense_relayout_new(&b->dense[0], in, 1, area, lanes, threads, &err), &err);
         must(dense_call_new(&b->call[0], b->dense[0], b->in, to, b->scratch, &err), &err);
     }
     must(dense_call_new(&b->call[1], b->dense[1], to, from, b->scratch, &err), &err);
     if (lanes_out != 1) {
-        must(dense_relayout_new(&b->dense[2], out, lanes_out, 1, threads, &err), &err);
+        must(dense_relayout_new(&b->dense[2], out, lanes_out, product(1, side, side), 1, threads, &err), &err);
         must(dense_call_new(&b->call[2], b->dense[2], from, b->want, b->scratch, &err), &err);
     }
 }

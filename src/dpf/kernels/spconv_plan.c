@@ -251,7 +251,7 @@ static int fits_in_place(const search *s, const spk_plan *p) {
 
 static void try_blocks(search *s, spk_plan *p) {
     size_t channels = s->desc->channels / s->desc->groups, last = 0;
-    const size_t most = SPK_MOST_DISTANCE * p->unit / p->channel_floats;
+    const size_t most = SPK_MOST_DISTANCE * p->unit / max_size(p->channel_floats, 1);
     for (size_t blocks = 1; most && blocks <= channels; blocks = blocks < 8 ? blocks + 1 : blocks + blocks / 8) {
         size_t block = s->options->block ? min_size(s->options->block, channels) : (channels + blocks - 1) / blocks;
         block = min_size(block, most);
