@@ -27,6 +27,7 @@
 #define SPK_MAX_TILE 24 /* vectors; kernels exist for each size up to isa's own limit */
 #define SPK_ALIGN_FLOATS 16
 #define SPK_MOST_DISTANCE UINT16_MAX
+#define SPK_FILLER UINT32_MAX
 #define SPK_READ_AHEAD 4 /* distances behind the last nonzero of a job that kernels read, and do not use */
 
 /* Consecutive output pixels of a tile that are consecutive in the output, too. Where it is pooled: the
@@ -167,11 +168,12 @@ struct spconv {
     dpf_isa isa;
     int threads, pool;
     size_t nonzero_count, row_count, part_count, part_filters; /* part_filters: of the largest part */
+    size_t packed_count;                                       /* nonzeros and what fills up fours of them */
     /* as of spk_job; those of all parts behind each other */
     uint16_t *distances;
     float *values;
     uint32_t *filters, *counts;
-    uint32_t *origin; /* refreshable: index into the dense weights of each nonzero */
+    uint32_t *origin; /* refreshable: index into the dense weights of each nonzero, or SPK_FILLER */
     float *bias;
     spk_part *parts;
     size_t *part_index; /* storage of the parts' block tables */

@@ -9,13 +9,19 @@
 
 #include "spconv_internal.h"
 
-/* Filters of a part, ordered by their count of nonzeros in a block. */
+#define MOST_FILLED 5 /* vectors of a tile; with more, fours that are not filled up cost less */
+
+/* Filters of a part, ordered by how many fours of nonzeros they have in a block, before and between shifts, then by
+ * their nonzeros: branches are predicted where the filter before went the same way. */
 typedef struct order {
+    uint64_t fours;
     uint32_t filter, count;
 } order;
 
 static int by_count(const void *a, const void *b) {
     const order *x = a, *y = b;
+    if (x->fours != y->fours)
+        return x->fours < y->fours ? -1 : 1;
     if (x->count != y->count)
         return x->count < y->count ? -1 : 1;
     return x->filter < y->filter ? -1 : 1;
@@ -66,17 +72,29 @@ static void split_filters(spconv *conv, const dpf_rows *weights) {
     }
 }
 
+/* After how many shifts a weight's column of the input is reached. */
+static size_t shifts_before(const spconv *conv, size_t column) {
+    const size_t size = conv->desc.size;
+    return conv->plan.shifts ? (size_t)conv->plan.shifts - column % size / conv->desc.stride : 0;
+}
+
+/* With few vectors a tile, a wrong guess at the end of some nonzeros costs more than to fill them up to a multiple of
+ * four. Fillers have the weight zero and the tap of the nonzero before. */
+static int fills_up(const spk_plan *p) {
+    return p->shifts && p->tile <= MOST_FILLED;
+}
+
 /* Packs `count` nonzeros of a filter from weight number `from` on, all of one block that begins with channel
- * `first`; where sums are shifted, those of the last columns first. */
-static void pack_filter(spconv *conv, const dpf_rows *weights, size_t filter, size_t first, size_t from, size_t count,
-                        size_t at, uint32_t *counts) {
+ * `first`; where sums are shifted, those of the last columns first. Returns the place behind them. */
+static size_t pack_filter(spconv *conv, const dpf_rows *weights, size_t filter, size_t first, size_t from, size_t count,
+                          size_t at, uint32_t *counts) {
     const infer_desc *d = &conv->desc;
     const size_t window = d->size * d->size;
-    for (size_t left = (size_t)conv->plan.shifts + 1; left-- > 0; counts++) {
+    for (size_t shifts = 0; shifts <= (size_t)conv->plan.shifts; shifts++) {
         const size_t begin = at;
         for (size_t i = from; i < from + count; i++) {
             const size_t column = weights->column[i], c = column / window, k = column % window;
-            if (conv->plan.shifts && k % d->size / d->stride != left)
+            if (shifts_before(conv, column) != shifts)
                 continue;
             conv->distances[at] = distance(&conv->plan, d, c - first, k / d->size, k % d->size);
             conv->values[at] = weights->value[i];
@@ -84,8 +102,15 @@ static void pack_filter(spconv *conv, const dpf_rows *weights, size_t filter, si
                 conv->origin[at] = (uint32_t)(filter * weights->width + column);
             at++;
         }
-        *counts = (uint32_t)(at - begin);
+        for (; fills_up(&conv->plan) && (at - begin) % 4; at++) {
+            conv->distances[at] = conv->distances[at - 1];
+            conv->values[at] = 0;
+            if (conv->origin)
+                conv->origin[at] = SPK_FILLER;
+        }
+        counts[shifts] = (uint32_t)(at - begin);
     }
+    return at;
 }
 
 /* Nonzeros of a filter from weight number `from` on, up to column `to`. */
@@ -94,6 +119,22 @@ static size_t count_filter(const dpf_rows *weights, size_t filter, size_t from, 
     while (end < weights->start[filter + 1] && weights->column[end] < to)
         end++;
     return end - from;
+}
+
+/* As of order; of windows with many columns the first shifts alone. */
+static uint64_t count_fours(const spconv *conv, const dpf_rows *weights, size_t from, size_t count) {
+    enum { GROUPS = 5, BITS = 12 };
+    uint64_t groups[GROUPS] = {0}, fours = 0;
+    if (!conv->plan.shifts)
+        return 0;
+    for (size_t i = from; i < from + count; i++) {
+        const size_t shifts = shifts_before(conv, weights->column[i]);
+        if (shifts < GROUPS)
+            groups[shifts]++;
+    }
+    for (size_t g = 0; g < GROUPS; g++)
+        fours = fours << BITS | (groups[g] + (fills_up(&conv->plan) ? 3 : 0)) / 4;
+    return fours;
 }
 
 /* Fills rows and nonzeros. `sorted` and `next`, the weights to come of each filter, have room for the filters of a
@@ -111,29 +152,31 @@ static void pack_parts(spconv *conv, const dpf_rows *weights, order *sorted, siz
             size_t from = b * p->block, to = from + p->block < channels ? from + p->block : channels;
             part->block_row[b] = row;
             part->block_nonzero[b] = nonzero;
-            for (size_t f = 0; f < part->filters; f++)
-                sorted[f] =
-                    (order){(uint32_t)f, (uint32_t)count_filter(weights, part->filter + f, next[f], to * window)};
+            for (size_t f = 0; f < part->filters; f++) {
+                const size_t count = count_filter(weights, part->filter + f, next[f], to * window);
+                sorted[f] = (order){count_fours(conv, weights, next[f], count), (uint32_t)f, (uint32_t)count};
+            }
             qsort(sorted, part->filters, sizeof *sorted, by_count);
             for (size_t f = 0; f < part->filters; f++) {
                 /* the first block writes the bias and the last one the output, nonzeros or not */
                 if (!sorted[f].count && b && b + 1 < p->blocks)
                     continue;
                 size_t *filter_next = &next[sorted[f].filter];
-                pack_filter(conv, weights, part->filter + sorted[f].filter, from, *filter_next, sorted[f].count,
-                            nonzero, conv->counts + row * (size_t)(p->shifts + 1));
+                nonzero = pack_filter(conv, weights, part->filter + sorted[f].filter, from, *filter_next,
+                                      sorted[f].count, nonzero, conv->counts + row * (size_t)(p->shifts + 1));
                 conv->filters[row++] = sorted[f].filter;
                 *filter_next += sorted[f].count;
-                nonzero += sorted[f].count;
             }
         }
         part->block_row[p->blocks] = row;
         part->block_nonzero[p->blocks] = nonzero;
     }
     conv->row_count = row;
+    conv->packed_count = nonzero;
+    memset(conv->distances + nonzero, 0, SPK_READ_AHEAD * sizeof *conv->distances);
 }
 
-static dpf_status allocate(spconv *conv, dpf_error *err) {
+static dpf_status allocate(spconv *conv, int refreshable, dpf_error *err) {
     const spk_plan *p = &conv->plan;
     const infer_desc *d = &conv->desc;
     conv->part_count = p->parts * d->groups;
@@ -141,13 +184,16 @@ static dpf_status allocate(spconv *conv, dpf_error *err) {
     conv->part_index = calloc(conv->part_count * 2 * (p->blocks + 1), sizeof *conv->part_index);
     conv->filters = calloc(p->blocks * d->filters, sizeof *conv->filters);
     conv->counts = calloc(p->blocks * d->filters * (size_t)(p->shifts + 1), sizeof *conv->counts);
-    conv->distances = malloc((conv->nonzero_count + SPK_READ_AHEAD) * sizeof *conv->distances);
-    conv->values = malloc((conv->nonzero_count + 1) * sizeof *conv->values);
+    /* the memory of fillers that do not come to be is never touched */
+    const size_t most = conv->nonzero_count + (fills_up(p) ? 3 * p->blocks * d->filters * (size_t)(p->shifts + 1) : 0);
+    conv->distances = malloc((most + SPK_READ_AHEAD) * sizeof *conv->distances);
+    conv->values = malloc((most + 1) * sizeof *conv->values);
+    if (refreshable)
+        conv->origin = malloc((most + 1) * sizeof *conv->origin);
     conv->bias = calloc(d->filters, sizeof *conv->bias);
     if (!conv->parts || !conv->part_index || !conv->filters || !conv->counts || !conv->distances || !conv->values ||
-        !conv->bias)
+        !conv->bias || (refreshable && !conv->origin))
         return dpf_fail_memory(err, conv->nonzero_count * 2 * sizeof *conv->values, "packed weights");
-    memset(conv->distances + conv->nonzero_count, 0, SPK_READ_AHEAD * sizeof *conv->distances);
     return spk_tiles_make(conv, err);
 }
 
@@ -183,16 +229,9 @@ static dpf_status build(spconv **out, const infer_desc *desc, const dpf_rows *we
         status = dpf_fail(err, DPF_ERR_UNSUPPORTED, "a window of %zu is too large%s", desc->size,
                           o->pool ? " to pool the output" : "");
     else
-        status = allocate(conv, err);
+        status = allocate(conv, o->refreshable, err);
     if (status != DPF_OK)
         goto fail;
-    if (o->refreshable) {
-        conv->origin = malloc((conv->nonzero_count + 1) * sizeof *conv->origin);
-        if (!conv->origin) {
-            status = dpf_fail_memory(err, conv->nonzero_count * sizeof *conv->origin, "positions of packed weights");
-            goto fail;
-        }
-    }
     split_filters(conv, weights);
     sorted = malloc((conv->part_filters + 1) * sizeof *sorted);
     next = malloc((conv->part_filters + 1) * sizeof *next);
@@ -292,8 +331,8 @@ void spconv_free(spconv *conv) {
 
 void spconv_refresh_values(spconv *conv, const float *weights, const float *bias) {
     if (conv->origin)
-        for (size_t i = 0; i < conv->nonzero_count; i++)
-            conv->values[i] = weights[conv->origin[i]];
+        for (size_t i = 0; i < conv->packed_count; i++)
+            conv->values[i] = conv->origin[i] == SPK_FILLER ? 0 : weights[conv->origin[i]];
     if (bias)
         memcpy(conv->bias, bias, conv->desc.filters * sizeof *bias);
 }
@@ -302,9 +341,9 @@ void spconv_get_info(const spconv *conv, spconv_info *out) {
     const spk_plan *p = &conv->plan;
     *out = (spconv_info){.isa = conv->isa,
                          .nonzeros = conv->nonzero_count,
-                         .packed_bytes = conv->nonzero_count * (sizeof *conv->distances + sizeof *conv->values) +
+                         .packed_bytes = conv->packed_count * (sizeof *conv->distances + sizeof *conv->values) +
                                          conv->row_count * (size_t)(p->shifts + 2) * sizeof *conv->counts +
-                                         (conv->origin ? conv->nonzero_count * sizeof *conv->origin : 0),
+                                         (conv->origin ? conv->packed_count * sizeof *conv->origin : 0),
                          .tile = p->tile,
                          .tiles = p->tiles,
                          .block = p->block,
