@@ -30,6 +30,7 @@
 
 #include "dpf/kernels/dense.h"
 #include "dpf/kernels/spconv.h"
+#include "cores.h"
 #include "timing.h"
 
 #ifdef DPF_NO_DNNL
@@ -293,6 +294,12 @@ static int faster_winograd(const bench *b) {
     return b->slots[WINOGRAD_4].least < b->slots[WINOGRAD_2].least ? WINOGRAD_4 : WINOGRAD_2;
 }
 
+/* Before and after: it changes with where a virtual machine's processors are. */
+static void print_distance(const options *o) {
+    if (o->threads > 1)
+        printf("# a cache line goes to the other thread and back in %.0f ns\n", round_trip_ns());
+}
+
 static void print_head(const options *o) {
     char line[256];
     FILE *file = fopen("/proc/cpuinfo", "r");
@@ -306,6 +313,7 @@ static void print_head(const options *o) {
     const dnnl_version_t *v = dnnl_version();
     printf("# %s, %d threads, batch %d, oneDNN %d.%d.%d; ms; ratios and GFLOP/s of the minima\n",
            dpf_isa_name(dpf_cpu_isa()), o->threads, o->batch, v->major, v->minor, v->patch);
+    print_distance(o);
     printf("set,shape,sparsity,sparse min,sparse median,direct min,direct median,winograd min,winograd median,"
            "openblas min,openblas median,"
            "over direct,over winograd,over best,median over direct,useful GFLOP/s,direct GFLOP/s,pack ms,tile,block,"
@@ -437,6 +445,7 @@ int main(int argc, char **argv) {
     }
     for (size_t k = 0; k < o.sparsities && sums[0].count; k++)
         print_summary(&sums[k], o.sparsity[k]);
+    print_distance(&o);
     for (int winograd = 0; winograd < 2; winograd++)
         print_break_even(sums, &o, winograd);
     dnnl_primitive_attr_destroy(attributes);
