@@ -119,7 +119,8 @@ static void run(const dpf_model *m, uint64_t seed) {
             dpf_status status = dpf_context_set_planes(c, i, planes, &err);
             if (!status && turn && info.channels >= 1 && info.channels <= 4)
                 status = dpf_context_set_pixels(c, i, pixels, 7, 5, info.channels, (dpf_fit)(seed % 3), &err);
-            if (status)
+            if (status &&
+                !(turn && status == DPF_ERR_RANGE)) /* a letterbox so narrow that no row of the picture is left */
                 abort();
         }
         if (dpf_context_run(c, &err) != DPF_OK)
