@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What two tests of kernels need of cmocka, for a processor that cmocka is not installed
+ * What tests of kernels need of cmocka, for a processor that cmocka is not installed
  * for: tests/neon/run.sh compiles them with this header. The first check that fails ends
  * the program with status 1.
  */
@@ -38,7 +38,7 @@ struct CMUnitTest {
 #define assert_int_not_equal(a, b) assert_true((long)(a) != (long)(b))
 #define assert_memory_equal(a, b, size) assert_true(memcmp(a, b, size) == 0)
 
-static int neon_run(const struct CMUnitTest *tests, size_t count) {
+static inline int neon_run(const struct CMUnitTest *tests, size_t count) {
     for (size_t i = 0; i < count; i++) {
         tests[i].run(NULL);
         printf("ok %s\n", tests[i].name);

@@ -25,9 +25,10 @@ build() {
         -fdata-sections -Wl,--gc-sections,-w -static -Isrc -Itests/neon "tests/unit/$1.c" $sparse "${@:2}" \
         $kernels/{cpu,activation,infer_desc,conv}.c src/dpf/core/error.c src/dpf/core/rows.c -lm -o "$out/$1"
 }
-build test_kernels_sparse
+build test_kernels_sparse tests/unit/sparse_world.c
+build test_kernels_sparse_plans tests/unit/sparse_world.c
 build test_kernels_depthwise $kernels/{depthwise,depthwise_c,activate,plane,plane_c}.c
-for test in sparse depthwise; do
+for test in sparse sparse_plans depthwise; do
     qemu-aarch64 "$out/test_kernels_$test"
 done | tee "$out/log"
 echo "test-neon: $(grep -c '^ok' "$out/log") passed, 0 failed"
