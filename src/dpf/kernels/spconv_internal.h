@@ -30,6 +30,14 @@
 #define SPK_FILLER UINT32_MAX
 #define SPK_READ_AHEAD 4 /* distances behind the last nonzero of a job that kernels read, and do not use */
 
+static inline size_t round_up(size_t x, size_t to) {
+    return (x + to - 1) / to * to;
+}
+
+static inline size_t min_size(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 /* Consecutive output pixels of a tile that are consecutive in the output, too. Where it is pooled: the
  * maxima that are made of two rows of the tile. */
 typedef struct spk_segment {

@@ -254,7 +254,7 @@ fail:
 }
 
 size_t spconv_whole(size_t area) {
-    return (area + SPK_ALIGN_FLOATS - 1) / SPK_ALIGN_FLOATS * SPK_ALIGN_FLOATS;
+    return round_up(area, SPK_ALIGN_FLOATS);
 }
 
 int spconv_can_pool(const dpf_conv_shape *shape) {

@@ -16,16 +16,8 @@
 #define LARGE_OUTPUT (4u << 20) /* bytes */
 #define MIN_IMAGES_VECTORS 24   /* small pictures are put together up to about these */
 
-static size_t round_up(size_t x, size_t to) {
-    return (x + to - 1) / to * to;
-}
-
 static size_t round_down(size_t x, size_t to) {
     return x / to * to;
-}
-
-static size_t min_size(size_t a, size_t b) {
-    return a < b ? a : b;
 }
 
 static size_t max_size(size_t a, size_t b) {

@@ -10,10 +10,6 @@
 
 #include "spconv_internal.h"
 
-static size_t round_up(size_t x, size_t to) {
-    return (x + to - 1) / to * to;
-}
-
 static size_t buffer_floats(const spconv *conv) {
     return conv->plan.in_place ? 0 : round_up(conv->plan.block * conv->plan.channel_floats, SPK_ALIGN_FLOATS);
 }

@@ -7,10 +7,6 @@
 
 #include "spconv_internal.h"
 
-static size_t min_size(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* Where line `line` of the pictures below each other is: picture and row of it. */
 static size_t row_of_line(const spk_plan *p, size_t line, size_t *image) {
     *image = min_size(line / p->rows, p->images - 1);

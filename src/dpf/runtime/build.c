@@ -136,16 +136,17 @@ dpf_status rt_as(rt_build *b, size_t array, size_t lanes, size_t *out) {
         return make_view(b, root, lanes, out);
     RT_TRY(rt_array_new(b, a.c, a.h, a.w, lanes, out));
     rt_step *s;
-    RT_TRY(rt_step_new(b, &s, "convert", lanes == a.lanes ? rt_narrow : NULL, &root, 1, *out));
+    RT_TRY(rt_step_new(b, &s, "convert", NULL, &root, 1, *out));
     m->arrays[*out].source = root;
-    if (s->run)
-        return DPF_OK;
     const int shape[4] = {m->batch, (int)a.c, (int)a.h, (int)a.w};
     RT_TRY(dense_relayout_new(&s->dense, shape, a.lanes, a.pitch, lanes, m->threads, b->err));
     dense_info info;
     dense_get_info(s->dense, &info);
     snprintf(s->kernel, sizeof s->kernel, "%s", info.name);
-    snprintf(s->why, sizeof s->why, "%zu to %zu channels together", a.lanes, lanes);
+    if (rt_is_wide(&a))
+        snprintf(s->why, sizeof s->why, "wide planes to %zu channels together", lanes);
+    else
+        snprintf(s->why, sizeof s->why, "%zu to %zu channels together", a.lanes, lanes);
     return rt_scratch(b, m->step_count - 1, info.scratch);
 }
 

@@ -169,7 +169,6 @@ dpf_status rt_plan_memory(dpf_model *model, dpf_error *err);
 
 /* The functions of the steps: steps_*.c. All threads of a run call them together; what they share out is in
  * `omp for` loops, each of which ends when all are through. */
-void rt_narrow(const rt_run *r);     /* wide planes into an array without gaps */
 void rt_take_input(const rt_run *r); /* the first input into the output, where they are not one */
 void rt_maxpool(const rt_run *r);
 size_t rt_maxpool_scratch(const rt_array *in); /* floats that each thread needs */

@@ -34,14 +34,6 @@ void rt_take_input(const rt_run *r) {
             memcpy(r->out + i * CHUNK, r->in[0] + i * CHUNK, chunk_size(floats, i) * sizeof *r->out);
 }
 
-void rt_narrow(const rt_run *r) {
-    const rt_array *in = &r->model->arrays[r->step->in[0]];
-    const size_t area = in->h * in->w;
-#pragma omp for schedule(static)
-    for (size_t i = 0; i < (size_t)r->model->batch * in->c; ++i)
-        memcpy(r->out + i * area, r->in[0] + i * in->pitch, area * sizeof *r->out);
-}
-
 static void activate(const rt_run *r, dpf_activation act) {
     const size_t floats = act == DPF_LINEAR_ACT ? 0 : out_floats(r);
 #pragma omp for schedule(static)
